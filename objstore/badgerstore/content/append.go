@@ -1,0 +1,134 @@
+package content
+
+import (
+	"fmt"
+	"io"
+	"math"
+)
+
+// Append writes data into new consecutive slots and returns the first one's number; the last may be short.
+// The bytes survive the death of the process when it returns, and power loss after [Dir.Sync].
+//
+// On an error (ENOSPC is visible to errors.Is) no slot is the caller's; the numbers are used up all the same and
+// what had been written is given back to the disk. A content whose sync failed is [ErrBad].
+func (d *Dir) Append(id [16]byte, slotSize int, data []byte) (first uint64, err error) {
+	if slotSize <= 0 || len(data) == 0 {
+		return 0, fmt.Errorf("content %s: append of %d bytes in slots of %d: want more than none", ID(id), len(data), slotSize)
+	}
+	d.makeRoom()
+	f, err := d.acquire(id, true)
+	if err != nil {
+		return 0, err
+	}
+	defer d.release(f)
+	first, err = f.allocate(int64(slotSize), int64(len(data)))
+	if err != nil {
+		return 0, failed("append", id, err)
+	}
+	if err := d.write(f, data, int64(first)*int64(slotSize)); err != nil {
+		return 0, failed("append", id, err)
+	}
+	return first, nil
+}
+
+// write writes an append's bytes and marks the file dirty, or cleans up.
+func (d *Dir) write(f *file, data []byte, off int64) error {
+	f.writers.RLock()
+	n, err := f.h.WriteAt(data, off)
+	f.writers.RUnlock()
+	if err == nil && n < len(data) {
+		err = io.ErrShortWrite
+	}
+	d.markDirty(f)
+	if err != nil {
+		f.giveBack(off, int64(len(data)))
+		return err
+	}
+	f.startWriteback(off, int64(len(data)))
+	return nil
+}
+
+// markDirty counts a write for the next Sync; failed ones too, for they may have changed the size.
+func (d *Dir) markDirty(f *file) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.mu.Lock()
+	f.written++
+	f.mu.Unlock()
+	if !f.gone {
+		d.dirty[f.id] = f
+	}
+}
+
+// giveBack frees the blocks of a failed append and extends the file over its slots, so that their numbers stay
+// used after a restart. Extending takes no blocks. Should it fail too, they may be used again after the file was
+// closed, which harms nobody: the slots were never handed out.
+func (f *file) giveBack(off, n int64) {
+	f.writers.Lock()
+	defer f.writers.Unlock()
+	_ = f.h.Punch(off, n)
+	if size, err := f.h.Size(); err == nil && size < off+n {
+		_ = f.h.Truncate(off + n)
+	}
+}
+
+// startWriteback lets the kernel write early, so that Sync finds little left to do. Its errors show in Sync.
+func (f *file) startWriteback(off, n int64) {
+	f.mu.Lock()
+	if f.pending == 0 || off < f.from {
+		f.from = off
+	}
+	f.pending += n
+	from, end, due := f.from, f.end, f.pending >= writebackStep
+	if due {
+		f.pending = 0
+	}
+	f.mu.Unlock()
+	if due {
+		_ = f.h.StartWriteback(from, end-from)
+	}
+}
+
+// makeRoom syncs when too many files are dirty. Its errors are those of other contents, and show in their next Sync.
+func (d *Dir) makeRoom() {
+	d.mu.Lock()
+	full := len(d.dirty) >= d.maxDirty
+	d.mu.Unlock()
+	if full {
+		_ = d.Sync()
+	}
+}
+
+// Reserve makes next the lowest slot number that a later Append may be given, durable with the next [Dir.Sync].
+// After power loss, a database that refers to slots up to next-1 calls it before it appends.
+func (d *Dir) Reserve(id [16]byte, slotSize int, next uint64) error {
+	if slotSize <= 0 || next > math.MaxInt64/uint64(slotSize) {
+		return fmt.Errorf("content %s: reserve up to slot %d of %d bytes: out of range", ID(id), next, slotSize)
+	}
+	f, err := d.acquire(id, true)
+	if err != nil {
+		return err
+	}
+	defer d.release(f)
+	return failed("reserve", id, d.extend(f, int64(next)*int64(slotSize)))
+}
+
+// extend makes the file at least end bytes long.
+func (d *Dir) extend(f *file, end int64) error {
+	f.writers.Lock()
+	defer f.writers.Unlock()
+	f.mu.Lock()
+	size, err := f.size()
+	if err == nil && size < end {
+		f.end = end
+	}
+	f.mu.Unlock()
+	if err != nil || size >= end {
+		return err
+	}
+	if err := f.h.Truncate(end); err != nil {
+		return err
+	}
+	d.markDirty(f)
+	return nil
+}

@@ -1,0 +1,130 @@
+package content
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Sync makes everything that was appended before the call survive power loss: one fdatasync per file that needs
+// it and one fsync per directory with new entries, in parallel. Concurrent calls share them. It returns the
+// errors of all; a content that failed stays in the answer of every later call until it is removed.
+func (d *Dir) Sync() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return ErrClosed
+	}
+	var work []func() error
+	for _, f := range d.dirty {
+		d.pin(f)
+		work = append(work, func() error { return d.syncFile(f) })
+	}
+	for _, dir := range d.dirs {
+		work = append(work, func() error { return d.syncDirectory(dir) })
+	}
+	d.mu.Unlock()
+	return inParallel(work)
+}
+
+// inParallel runs all of work, at most syncWorkers at a time, and joins the errors.
+func inParallel(work []func() error) error {
+	if len(work) == 1 {
+		return work[0]()
+	}
+	errs := make([]error, len(work))
+	next := make(chan int, len(work))
+	for i := range work {
+		next <- i
+	}
+	close(next)
+	var wg sync.WaitGroup
+	for range min(syncWorkers, len(work)) {
+		wg.Go(func() {
+			for i := range next {
+				errs[i] = work[i]()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// syncFile makes a pinned file durable unless another call has done so since, and unpins it.
+func (d *Dir) syncFile(f *file) error {
+	defer d.release(f)
+	goal := f.progress()
+	f.sync.Lock()
+	defer f.sync.Unlock()
+	f.mu.Lock()
+	written, done, bad := f.written, f.synced >= goal, f.bad
+	f.mu.Unlock()
+	if bad != nil {
+		return failed("sync", f.id, fmt.Errorf("%w (%w)", ErrBad, bad))
+	}
+	if done {
+		return nil
+	}
+	if err := f.h.Datasync(); err != nil {
+		return d.markBad(f, err)
+	}
+	d.markSynced(f, written)
+	return nil
+}
+
+// progress counts the appends that are complete now.
+func (f *file) progress() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.written
+}
+
+// markBad makes the failure sticky. A file that was removed meanwhile has nothing left to lose.
+func (d *Dir) markBad(f *file, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f.gone {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bad = err
+	return failed("sync", f.id, fmt.Errorf("%w (%w)", ErrBad, err))
+}
+
+// markSynced takes the file off the dirty list unless it was appended to again.
+func (d *Dir) markSynced(f *file, written uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = max(f.synced, written)
+	if f.synced == f.written && d.dirty[f.id] == f {
+		delete(d.dirty, f.id)
+	}
+}
+
+// syncDirectory makes the entries made so far durable. After a failure they stay on the list.
+func (d *Dir) syncDirectory(dir *directory) error {
+	d.mu.Lock()
+	goal := dir.made
+	d.mu.Unlock()
+	dir.sync.Lock()
+	defer dir.sync.Unlock()
+	d.mu.Lock()
+	made, done := dir.made, dir.safe >= goal
+	d.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := d.ops.SyncDir(dir.path); err != nil {
+		return fmt.Errorf("sync content directory: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dir.safe = max(dir.safe, made)
+	if dir.safe == dir.made && d.dirs[dir.path] == dir {
+		delete(d.dirs, dir.path)
+	}
+	return nil
+}
