@@ -1,0 +1,35 @@
+package kms
+
+import (
+	"errors"
+	"time"
+)
+
+// Event is one use or change of a key, refused ones included.
+type Event struct {
+	Time      time.Time
+	Caller    Caller
+	Operation Operation
+	KeyARN    string // as far as it is known: what the provider answered, or what was asked for
+	Context   Context
+	Alias     string // of alias operations
+	// Of ReEncrypt:
+	SourceKeyARN  string
+	SourceContext Context
+	// Code is empty for success. Message says why it was refused.
+	Code    Code
+	Message string
+}
+
+func (e *Event) setError(err error) {
+	e.Code, e.Message = CodeOf(err), err.Error()
+	if ke := (*Error)(nil); errors.As(err, &ke) && ke.Message != "" {
+		e.Message = ke.Message
+	}
+}
+
+// Auditor keeps the record of every use of a key. Record may be called concurrently and must not keep e.Context. When it
+// returns an error the use is refused.
+type Auditor interface {
+	Record(e Event) error
+}

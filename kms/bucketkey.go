@@ -1,0 +1,73 @@
+package kms
+
+import (
+	"context"
+	"errors"
+)
+
+var (
+	errDataKeySize  = errors.New("the data key has the wrong length")
+	errNoServiceKey = &Error{Code: KMSInternalException, Message: "SSE-S3 (AES256) is not set up: the service was started without a service key"}
+)
+
+// wrapByBucketKey seals key by the caller's bucket-level key of keyID, which one GenerateDataKey makes when there is
+// none, and completes env.
+func (s *Service) wrapByBucketKey(ctx context.Context, env *Envelope, full Context, keyID string, key []byte) error {
+	keyID = keyOrManaged(keyID)
+	canonical := full.Canonical()
+	name := cacheName("write", CallerFrom(ctx).Principal, s.arn(keyID), canonical, nil)
+	k, err := s.bucketKeys.get(ctx, name, func() (bucketKey, error) {
+		return s.generateBucketKey(ctx, keyID, full)
+	})
+	if err != nil {
+		return err
+	}
+	defer Wipe(k.plain[:])
+	env.KeyARN, env.Blob = k.keyARN, append([]byte(nil), k.blob...)
+	env.Wrapped = Seal(nil, k.plain[:], labelBucketKey, canonical, key)
+	return nil
+}
+
+func (s *Service) generateBucketKey(ctx context.Context, keyID string, full Context) (bucketKey, error) {
+	d, err := s.GenerateDataKey(ctx, GenerateDataKeyInput{KeyID: keyID, Context: full, Bytes: KeySize})
+	if err != nil {
+		return bucketKey{}, err
+	}
+	defer Wipe(d.Plaintext)
+	k := bucketKey{blob: d.Blob, keyARN: d.KeyARN}
+	copy(k.plain[:], d.Plaintext)
+	return k, nil
+}
+
+// openByBucketKey unwraps the data key of env by its bucket-level key, which one Decrypt opens for the caller. The
+// key that a write cached is not used: a caller who may generate need not be one who may decrypt.
+func (s *Service) openByBucketKey(ctx context.Context, env Envelope, full Context) ([]byte, error) {
+	canonical := full.Canonical()
+	name := cacheName("read", CallerFrom(ctx).Principal, env.KeyARN, canonical, env.Blob)
+	k, err := s.bucketKeys.get(ctx, name, func() (bucketKey, error) {
+		return s.decryptBucketKey(ctx, env, full)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer Wipe(k.plain[:])
+	key, err := Open(nil, k.plain[:], labelBucketKey, canonical, env.Wrapped)
+	if err != nil {
+		return nil, &Error{Code: InvalidCiphertextException, Err: err}
+	}
+	return key, nil
+}
+
+func (s *Service) decryptBucketKey(ctx context.Context, env Envelope, full Context) (bucketKey, error) {
+	p, err := s.Decrypt(ctx, DecryptInput{KeyID: env.KeyARN, Context: full, Blob: env.Blob})
+	if err != nil {
+		return bucketKey{}, err
+	}
+	defer Wipe(p.Bytes)
+	if len(p.Bytes) != KeySize {
+		return bucketKey{}, &Error{Code: InvalidCiphertextException, Err: errDataKeySize}
+	}
+	k := bucketKey{keyARN: p.KeyARN}
+	copy(k.plain[:], p.Bytes)
+	return k, nil
+}

@@ -1,0 +1,266 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"kmsfs/kms"
+)
+
+// Records is where key records lie. Names are key ids and aliases; values are sealed and authenticated with their name.
+type Records interface {
+	// Load returns all records, name → sealed bytes.
+	Load() (map[string][]byte, error)
+	// Save writes and deletes, atomically; when it returns nil the change survives power loss.
+	Save(puts map[string][]byte, deletes []string) error
+}
+
+// Options sets a Provider up. The zero value works.
+type Options struct {
+	Region, Account string           // "": kms.DefaultRegion, kms.DefaultAccount. ARNs of existing keys are kept.
+	Now             func() time.Time // nil: time.Now
+}
+
+// Provider is a kms.Backend.
+//
+// Locks: admin is taken before mu. A change holds admin from its first look to its end, and mu only to swap in what
+// was saved, so that no use of a key waits for the disk. Secrets are read under mu's read lock and wiped under its
+// write lock.
+type Provider struct {
+	rec   Records
+	seal  []byte // seals records
+	names kms.Namer
+	now   func() time.Time
+
+	admin sync.Mutex
+
+	mu      sync.RWMutex // guards what follows
+	keys    map[string]*key
+	aliases map[string]alias
+	timer   *time.Timer // destroys keys that are due; nil when none is pending
+	closed  bool
+}
+
+var _ kms.Backend = (*Provider)(nil)
+
+// key is immutable but for the secrets, which are wiped when it is replaced.
+type key struct {
+	info      keyInfo
+	rawID     [idSize]byte
+	record    []byte     // sealed, as it was saved
+	materials []material // oldest first; secrets are zero unless the key is enabled
+	broken    error      // the record does not open; then only info.ID and info.ARN are set
+}
+
+func (k *key) current() *material { return &k.materials[len(k.materials)-1] }
+
+// Open reads all records. rootKey has 32 random bytes: the root key, or a key derived from it for this purpose only. It is
+// copied. An empty Records is given a check record, so that another root key is told from damage later.
+//
+// A key record that is damaged does not hinder the others: its key answers kms.KMSInternalException.
+func Open(rec Records, rootKey []byte, o Options) (*Provider, error) {
+	if len(rootKey) != kms.KeySize {
+		return nil, fmt.Errorf("open the key store: the root key has %d bytes, want %d", len(rootKey), kms.KeySize)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	p := &Provider{
+		rec: rec, seal: Derive(rootKey, labelRecords), names: kms.NewNamer(o.Region, o.Account), now: o.Now,
+		keys: map[string]*key{}, aliases: map[string]alias{},
+	}
+	records, err := rec.Load()
+	if err != nil {
+		return nil, fmt.Errorf("open the key store: %w", err)
+	}
+	if err := p.checkRoot(records); err != nil {
+		return nil, fmt.Errorf("open the key store: %w", err)
+	}
+	for name, sealed := range records {
+		if err := p.load(name, sealed); err != nil {
+			p.Close()
+			return nil, fmt.Errorf("open the key store: %w", err)
+		}
+	}
+	p.expire() // where it cannot save now, it tries again
+	return p, nil
+}
+
+// checkRoot opens the check record, or makes it where there is nothing yet.
+func (p *Provider) checkRoot(records map[string][]byte) error {
+	sealed, ok := records[checkRecord]
+	if !ok && len(records) > 0 {
+		return errors.New("the check record is missing though there are keys: the store is damaged; restore it from a backup")
+	}
+	if !ok {
+		return p.rec.Save(map[string][]byte{checkRecord: p.sealRecord(checkRecord, []byte(checkText))}, nil)
+	}
+	delete(records, checkRecord)
+	text, err := p.openRecord(checkRecord, sealed)
+	if err != nil || string(text) != checkText {
+		return errors.New("the root key is not the one that this store was made with (or its check record was altered); " +
+			"give the root key file that belongs to the store, or restore that file from your backup")
+	}
+	return nil
+}
+
+func (p *Provider) load(name string, sealed []byte) error {
+	switch {
+	case strings.HasPrefix(name, keyPrefix):
+		return p.loadKey(strings.TrimPrefix(name, keyPrefix), sealed)
+	case strings.HasPrefix(name, aliasPrefix):
+		p.aliases[name] = p.loadAlias(name, sealed)
+		return nil
+	}
+	return fmt.Errorf("record %q is of a kind that this release does not know; use the release that wrote it", name)
+}
+
+func (p *Provider) loadKey(id string, sealed []byte) error {
+	raw, err := parseID(id)
+	if err != nil {
+		return fmt.Errorf("record %q: %w", keyPrefix+id, err)
+	}
+	k, err := p.openKey(id, sealed)
+	if err != nil {
+		k = &key{info: keyInfo{ID: id, ARN: p.names.KeyARN(id)}, broken: err}
+	}
+	k.rawID = raw
+	if k.info.State != kms.StateEnabled {
+		k.wipe()
+	}
+	p.keys[id] = k
+	return nil
+}
+
+// openKey opens a key record with its secrets.
+func (p *Provider) openKey(id string, sealed []byte) (*key, error) {
+	payload, err := p.openRecord(keyPrefix+id, sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer kms.Wipe(payload)
+	info, materials, err := parseKeyRecord(payload)
+	if err != nil {
+		return nil, err
+	}
+	if info.ID != id {
+		return nil, errors.New("the record is of another key")
+	}
+	raw, err := parseID(id)
+	if err != nil {
+		return nil, err
+	}
+	return &key{info: info, rawID: raw, record: sealed, materials: materials}, nil
+}
+
+func (k *key) wipe() {
+	for i := range k.materials {
+		k.materials[i].wipe()
+	}
+}
+
+// Close wipes all secrets. Every call after it is an error.
+func (p *Provider) Close() error {
+	p.admin.Lock()
+	defer p.admin.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	for _, k := range p.keys {
+		k.wipe()
+	}
+	kms.Wipe(p.seal)
+	return nil
+}
+
+// find returns the key that ref names. The caller holds mu.
+func (p *Provider) find(ref kms.KeyRef) (*key, error) {
+	if p.closed {
+		return nil, kms.Errorf(kms.KMSInternalException, "the key store is closed")
+	}
+	id := ref.ID
+	if ref.Alias != "" {
+		a, ok := p.aliases[ref.Alias]
+		if !ok {
+			return nil, kms.Errorf(kms.NotFoundException, "Alias %s is not found.", p.names.AliasARN(ref.Alias))
+		}
+		if a.broken != nil {
+			return nil, damaged(ref.Alias, a.broken)
+		}
+		id = a.info.Target
+	}
+	k, ok := p.keys[id]
+	if !ok || p.due(k) {
+		return nil, kms.Errorf(kms.NotFoundException, "Key '%s' does not exist", p.names.KeyARN(id))
+	}
+	if k.broken != nil {
+		return nil, damaged(k.info.ARN, k.broken)
+	}
+	return k, nil
+}
+
+func damaged(what string, err error) error {
+	return &kms.Error{Code: kms.KMSInternalException, Err: err,
+		Message: "The record of " + what + " is damaged. Restore the store from a backup, or make a new key"}
+}
+
+// due reports whether the key's waiting period is over: it is gone, though the disk may not say so yet.
+func (p *Provider) due(k *key) bool {
+	return k.info.State == kms.StatePendingDeletion && k.info.DeletionDate <= p.now().UnixNano()
+}
+
+// lookup parses keyID and finds the key; [kms.ManagedAlias] is made when it is missing.
+func (p *Provider) lookup(ctx context.Context, keyID string) (*key, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ref, err := p.names.Parse(keyID)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.RLock()
+	k, err := p.find(ref)
+	p.mu.RUnlock()
+	if err != nil && ref.Alias == kms.ManagedAlias && errors.Is(err, kms.NotFoundException) {
+		return p.createManaged(ctx)
+	}
+	return k, err
+}
+
+// replace saves k as the new form of its key together with more records, then puts it in force. The caller holds admin.
+// From here on k's secrets are the provider's.
+func (p *Provider) replace(k *key, more map[string][]byte) error {
+	name := keyPrefix + k.info.ID
+	payload := marshalKeyRecord(k.info, k.materials)
+	k.record = p.sealRecord(name, payload)
+	kms.Wipe(payload)
+	puts := map[string][]byte{name: k.record}
+	maps.Copy(puts, more)
+	if err := p.rec.Save(puts, nil); err != nil {
+		k.wipe()
+		return saveError(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old, ok := p.keys[k.info.ID]; ok {
+		old.wipe()
+	}
+	if k.info.State != kms.StateEnabled {
+		k.wipe()
+	}
+	p.keys[k.info.ID] = k
+	p.arm()
+	return nil
+}
+
+func saveError(err error) error {
+	return &kms.Error{Code: kms.KMSInternalException, Message: "The key record could not be saved", Err: err}
+}

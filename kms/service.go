@@ -1,0 +1,129 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultBucketKeyLifetime is how long a bucket-level key is used before the provider is asked again.
+const DefaultBucketKeyLifetime = 5 * time.Minute
+
+// Options sets a Service up. The zero value works, without audit and without SSE-S3.
+type Options struct {
+	Audit Auditor // nil: nothing is recorded; for tests
+	// ServiceKey wraps the data keys of SSE-S3 (AES256): 32 random bytes. Copied.
+	ServiceKey []byte
+	// BucketKeyLifetime is how long a bucket-level key is cached; 0: [DefaultBucketKeyLifetime].
+	BucketKeyLifetime time.Duration
+	Region, Account   string           // "": [DefaultRegion], [DefaultAccount]
+	Now               func() time.Time // nil: time.Now
+}
+
+// Service is the key service as its users see it. It may be used concurrently.
+type Service struct {
+	backend    Backend
+	audit      Auditor
+	names      Namer
+	serviceKey []byte
+	bucketKeys *bucketKeys
+	now        func() time.Time
+	calls      atomic.Int64
+}
+
+// NewService serves b's keys. Close wipes what it caches; the backend stays the caller's.
+func NewService(b Backend, o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.BucketKeyLifetime == 0 {
+		o.BucketKeyLifetime = DefaultBucketKeyLifetime
+	}
+	return &Service{
+		backend:    b,
+		audit:      o.Audit,
+		names:      NewNamer(o.Region, o.Account),
+		serviceKey: append([]byte(nil), o.ServiceKey...),
+		bucketKeys: newBucketKeys(o.BucketKeyLifetime, o.Now),
+		now:        o.Now,
+	}
+}
+
+// Close wipes cached bucket-level keys. The service must not be used afterwards.
+func (s *Service) Close() error {
+	s.bucketKeys.drop()
+	return nil
+}
+
+// Calls counts the cryptographic calls to the provider since the start, failed ones included.
+func (s *Service) Calls() int64 { return s.calls.Load() }
+
+// record writes the audit record of an operation that ended with err, and returns err. When it cannot be written
+// the operation is refused: the caller must then not hand out what it got.
+func (s *Service) record(ctx context.Context, e Event, err error) error {
+	if s.audit == nil {
+		return err
+	}
+	e.Time, e.Caller = s.now(), CallerFrom(ctx)
+	if err != nil {
+		e.setError(err)
+	}
+	rerr := s.audit.Record(e)
+	switch {
+	case rerr == nil:
+		return err
+	case err != nil:
+		return errors.Join(err, rerr)
+	}
+	return &Error{
+		Code:    KMSInternalException,
+		Message: fmt.Sprintf("%s is refused because its audit record could not be written", e.Operation),
+		Err:     rerr,
+	}
+}
+
+// arn is the ARN that keyID stands for, without asking the provider; what cannot be parsed stays as it is.
+func (s *Service) arn(keyID string) string {
+	if keyID == "" {
+		return ""
+	}
+	ref, err := s.names.Parse(keyID)
+	if err != nil {
+		return keyID
+	}
+	return s.names.ARN(ref)
+}
+
+// known is the ARN that the provider answered, or else what was asked for.
+func (s *Service) known(answered, asked string) string {
+	if answered != "" {
+		return answered
+	}
+	return s.arn(asked)
+}
+
+// ResolveKey finds the key behind any form of key id, "" meaning [ManagedAlias], and checks that S3 can encrypt with
+// it. Only a refusal is recorded. Errors: [NotFoundException], [InvalidKeyUsageException], [DisabledException],
+// [KMSInvalidStateException].
+func (s *Service) ResolveKey(ctx context.Context, keyID string) (KeyMetadata, error) {
+	if keyID == "" {
+		keyID = ManagedAlias
+	}
+	m, err := s.describe(ctx, keyID)
+	if err == nil {
+		err = CheckUse(OpGenerateDataKey, m)
+	}
+	if err != nil {
+		return KeyMetadata{}, s.record(ctx, Event{Operation: OpDescribeKey, KeyARN: s.known(m.ARN, keyID)}, err)
+	}
+	return m, nil
+}
+
+func (s *Service) describe(ctx context.Context, keyID string) (KeyMetadata, error) {
+	if err := validateKeyID(keyID); err != nil {
+		return KeyMetadata{}, err
+	}
+	return s.backend.DescribeKey(ctx, keyID)
+}
