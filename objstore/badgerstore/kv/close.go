@@ -1,0 +1,80 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Close makes everything durable and closes the store. If the disk is too full for the
+// last checkpoint, it returns ErrNoSpace and leaves the store as a crash would: nothing
+// is lost, the next Open replays the journal. Views under way must have ended.
+func (db *DB) Close() error {
+	if !db.closed.CompareAndSwap(false, true) {
+		return ErrClosed
+	}
+	close(db.stop)
+	<-db.stopped
+	db.writer.Lock() // the last Update ends
+	defer db.writer.Unlock()
+	db.checkpointMu.Lock()
+	defer db.checkpointMu.Unlock()
+
+	err := db.checkpointAll()
+	if errors.Is(err, ErrNoSpace) {
+		// Badger writes its memtables when it closes, through mmap.
+		err = errors.Join(db.flushTo(db.journal.lsn.Load()), err)
+		return errors.Join(err, db.journal.close())
+	}
+	names := db.tableFilesAfterClose
+	db.waitForViews()
+	db.dropBase()
+	err = errors.Join(err, db.meta.close(), db.data.close(), db.journal.close())
+	if err != nil {
+		return fmt.Errorf("kv: close: %w", err)
+	}
+	files, err := names()
+	if err == nil {
+		err = db.mirror.close(files)
+	}
+	db.secrets.wipe()
+	if err != nil {
+		return fmt.Errorf("kv: close: %w", err)
+	}
+	return nil
+}
+
+// checkpointAll leaves nothing in the overlays. LOCKS_REQUIRED(checkpointMu, writer).
+func (db *DB) checkpointAll() error {
+	for {
+		if err := db.checkpoint(); err != nil {
+			return err
+		}
+		db.mu.RLock()
+		done := db.frozen == nil && db.active.empty()
+		db.mu.RUnlock()
+		if done {
+			return nil
+		}
+	}
+}
+
+// waitForViews waits until no View is under way; badger crashes on reads after its close.
+func (db *DB) waitForViews() {
+	for db.snapshots.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// tableFilesAfterClose is tableFiles for closed instances, by their manifest.
+func (db *DB) tableFilesAfterClose() ([]string, error) {
+	names := []string{"meta/KEYREGISTRY", "data/KEYREGISTRY"}
+	tables, err := manifestTables(db.mirror.primary("meta"))
+	if err != nil {
+		return nil, err
+	}
+	for id := range tables {
+		names = append(names, fmt.Sprintf("meta/%06d.sst", id))
+	}
+	return names, nil
+}

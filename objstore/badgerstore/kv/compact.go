@@ -1,0 +1,48 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+)
+
+// flushMark is a key that is written only to be dropped again: see engine.compact.
+const flushMark = "\x00flush"
+
+// Compact gives the space of deleted and replaced entries back to the disk. It reads and
+// writes up to the whole store; the disk must have room for a second copy of its largest
+// level. Views and Updates go on; checkpoints wait.
+func (db *DB) Compact(ctx context.Context) error {
+	db.checkpointMu.Lock()
+	defer db.checkpointMu.Unlock()
+	if err := db.checkpoint(); err != nil {
+		return err
+	}
+	for _, e := range []*engine{db.meta, db.data} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.compact(db); err != nil {
+			return fmt.Errorf("kv: compact %s: %w", tableOf(e), err)
+		}
+	}
+	return db.mirror.update(db.tableFiles())
+}
+
+// compact merges all levels into the last one, where tombstones end. Flatten alone does
+// not: it leaves the memtable, and does nothing when all tables are on level 0. Dropping a
+// prefix flushes the memtable and empties level 0 first; the prefix is one key made for it.
+func (e *engine) compact(db *DB) (err error) {
+	defer recovered(tableOf(e), &err)
+	err = e.write(func(w *batch) error { return w.put([]byte(flushMark), nil, false) }, db.sealer)
+	if err != nil {
+		return err
+	}
+	db.renewBase() // versions that only the old one could see may go
+	if err := e.db.DropPrefix([]byte(flushMark)); err != nil {
+		return err
+	}
+	if err := e.db.Flatten(1); err != nil {
+		return err
+	}
+	return e.sync()
+}

@@ -1,0 +1,195 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+	badgeroptions "github.com/dgraph-io/badger/v4/options"
+)
+
+// First byte of every badger key. The whole key is the AAD of its value.
+const (
+	prefixInternal = 0x00 // meta: the store's own records
+	prefixMeta     = 0x01 // meta: keys of Put
+	prefixData     = 0x02 // data: ids of PutData
+)
+
+// engine is one badger instance.
+type engine struct {
+	db  *badger.DB
+	dir string
+}
+
+// sizing is what differs between the two instances, in bytes.
+type sizing struct {
+	memTable, table, baseLevel, blockCache, indexCache int64
+	level0                                             int // tables that start a compaction
+}
+
+func metaSizing() sizing {
+	return sizing{memTable: 8 << 20, table: 4 << 20, baseLevel: 16 << 20,
+		blockCache: 32 << 20, indexCache: 32 << 20, level0: 4}
+}
+
+func dataSizing() sizing {
+	return sizing{memTable: 16 << 20, table: 8 << 20, baseLevel: 64 << 20,
+		blockCache: 8 << 20, indexCache: 16 << 20, level0: 4}
+}
+
+func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Options {
+	o := badger.DefaultOptions(dir)
+	o.Logger = badgerLog{log}
+	o.MetricsEnabled = false
+	o.DetectConflicts = false
+	o.Compression = badgeroptions.None // values are ciphertext
+	o.ChecksumVerificationMode = badgeroptions.OnBlockRead
+	o.EncryptionKey = key
+	o.EncryptionKeyRotationDuration = 100 * 365 * 24 * 3600 * 1e9 // never: KEYREGISTRY stays as it is
+	o.ValueThreshold = 1 << 20                                    // over MaxValue: the value log stays empty
+	o.ValueLogFileSize = 1 << 20
+	o.MemTableSize = s.memTable
+	o.BaseTableSize, o.BaseLevelSize = s.table, s.baseLevel
+	o.BlockCacheSize, o.IndexCacheSize = s.blockCache, s.indexCache
+	o.NumMemtables = 2
+	o.NumCompactors = 2
+	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = s.level0, 3*s.level0
+	o.NumGoroutines = 2
+	return o
+}
+
+// openEngine opens badger in dir. A panic of badger's own goroutines cannot be caught
+// here: the files are checked before.
+func openEngine(dir string, key []byte, s sizing, log *slog.Logger) (e *engine, err error) {
+	defer recovered(filepath.Base(dir), &err)
+	db, err := badger.Open(badgerOptions(dir, key, s, log))
+	if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
+		return nil, fmt.Errorf("kv: the key does not open %s: wrong root key for this store: %w", filepath.Base(dir), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kv: open %s: %w", filepath.Base(dir), err)
+	}
+	return &engine{db: db, dir: dir}, nil
+}
+
+func (e *engine) close() error {
+	if e == nil || e.db == nil {
+		return nil
+	}
+	return e.db.Close()
+}
+
+// sync makes everything written so far durable. db.Sync would flush the active memtable's
+// log only; logs that were rotated and not yet turned into a table count too. A log that
+// is gone has become a table, which badger made durable.
+func (e *engine) sync() error { return syncMatching(e.dir, "*.mem") }
+
+// dropValueLog removes the value log of a closed instance: it never holds a value, and
+// damage in it must not keep badger from opening.
+func dropValueLog(dir string) error {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range names {
+		if strings.HasSuffix(d.Name(), ".vlog") || d.Name() == "DISCARD" {
+			if err := os.Remove(filepath.Join(dir, d.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compactionBytes bounds the output of the next compaction of level 0.
+func (e *engine) compactionBytes() int64 {
+	var n int64
+	for _, l := range e.db.Levels() {
+		if l.Level == 0 || l.IsBaseLevel {
+			n += l.Size
+		}
+	}
+	return n
+}
+
+// base is a point-in-time view of both instances, shared by all Views between two checkpoints.
+type base struct {
+	meta, data *badger.Txn
+	refs       atomic.Int64 // one for the DB while it is current
+}
+
+func newBase(meta, data *engine) *base {
+	b := &base{meta: meta.db.NewTransaction(false), data: data.db.NewTransaction(false)}
+	b.refs.Store(1)
+	return b
+}
+
+func (b *base) release() {
+	if b.refs.Add(-1) == 0 {
+		b.meta.Discard()
+		b.data.Discard()
+	}
+}
+
+// get returns the opened value of key, which has its prefix. ErrNotFound, or a
+// CorruptError if the value does not authenticate.
+func get(txn *badger.Txn, s *sealer, key []byte) (val []byte, err error) {
+	defer recovered(tableName(key[0]), &err)
+	it, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, corruptKey(key, err)
+	}
+	err = it.Value(func(sealed []byte) error {
+		val, err = s.open(nil, sealed, key)
+		return err
+	})
+	if err != nil {
+		return nil, corruptKey(key, err)
+	}
+	return val, nil
+}
+
+func corruptKey(key []byte, err error) error {
+	return &CorruptError{What: tableName(key[0]), Key: append([]byte{}, key[1:]...), Err: err}
+}
+
+func tableName(prefix byte) string {
+	switch prefix {
+	case prefixMeta:
+		return "meta"
+	case prefixData:
+		return "data"
+	}
+	return "internal"
+}
+
+func prefixed(prefix byte, key []byte) []byte {
+	out := make([]byte, 1+len(key))
+	out[0] = prefix
+	copy(out[1:], key)
+	return out
+}
+
+// badgerLog sends badger's messages to the debug level: most are chatter.
+type badgerLog struct{ log *slog.Logger }
+
+func (l badgerLog) Errorf(f string, a ...any) {
+	l.log.Warn("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)))
+}
+func (l badgerLog) Warningf(f string, a ...any) { l.debug(f, a...) }
+func (l badgerLog) Infof(f string, a ...any)    { l.debug(f, a...) }
+func (l badgerLog) Debugf(f string, a ...any)   {}
+
+func (l badgerLog) debug(f string, a ...any) {
+	if l.log.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // no context here
+		l.log.Debug("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)))
+	}
+}

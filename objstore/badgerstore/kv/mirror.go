@@ -1,0 +1,202 @@
+package kv
+
+import (
+	"crypto/cipher"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// mirror keeps second copies of the files that a store cannot do without, and the index
+// that tells which of two copies is right.
+type mirror struct {
+	dir    string
+	aead   cipher.AEAD
+	log    *slog.Logger
+	mu     sync.Mutex
+	index  index        // GUARDED_BY(mu): as on disk
+	healed atomic.Int64 // files replaced by their other copy
+}
+
+func newMirror(dir string, key []byte, log *slog.Logger) (*mirror, error) {
+	aead, err := indexAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	return &mirror{dir: dir, aead: aead, log: log, index: newIndex()}, nil
+}
+
+func (m *mirror) primary(name string) string { return filepath.Join(m.dir, name) }
+
+// copyOf maps meta/X to meta.copy/X, and data/X to data.copy/X.
+func (m *mirror) copyOf(name string) string {
+	table, base := filepath.Split(name)
+	return filepath.Join(m.dir, strings.TrimSuffix(table, "/")+".copy", base)
+}
+
+// manifests are the files that grow while badger runs.
+func manifests() []string { return []string{"meta/MANIFEST", "data/MANIFEST"} }
+
+// tableFiles lists the finished tables of meta and the key registries: files that never change.
+func (db *DB) tableFiles() []string {
+	names := []string{"meta/KEYREGISTRY", "data/KEYREGISTRY"}
+	for _, t := range db.meta.db.Tables() {
+		names = append(names, fmt.Sprintf("meta/%06d.sst", t.ID))
+	}
+	return names
+}
+
+// update copies the files that the index does not name yet, and forgets those that are gone.
+func (m *mirror) update(names []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := newIndex()
+	changed := m.index.Clean
+	for _, name := range names {
+		sum, known := m.index.Files[name]
+		if !known {
+			var err error
+			if sum, err = m.duplicate(name); errors.Is(err, errGone) {
+				continue
+			} else if err != nil {
+				return err
+			}
+			changed = true
+		}
+		next.Files[name] = sum
+	}
+	if !changed && len(next.Files) == len(m.index.Files) {
+		return nil
+	}
+	if err := m.addManifests(next.Manifests); err != nil {
+		return err
+	}
+	return m.replace(next)
+}
+
+// replace saves the index, then removes the copies that it no longer names.
+func (m *mirror) replace(next index) error {
+	old := m.index.Files
+	if err := m.saveIndex(next); err != nil {
+		return err
+	}
+	for name := range old {
+		if _, kept := next.Files[name]; !kept && !next.isManifest(name) {
+			_ = os.Remove(m.copyOf(name))
+		}
+	}
+	return nil
+}
+
+func (x index) isManifest(name string) bool {
+	_, ok := x.Manifests[name]
+	return ok
+}
+
+func (m *mirror) addManifests(sums map[string]fileSum) error {
+	for _, name := range manifests() {
+		sum, err := m.duplicateFile(m.primary(name), m.copyOf(name))
+		if err != nil {
+			return err
+		}
+		sums[name] = sum
+	}
+	return nil
+}
+
+// close records the final state of a store whose instances have been closed.
+func (m *mirror) close(names []string) error {
+	if err := m.update(names); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := newIndex()
+	for name, sum := range m.index.Files {
+		next.Files[name] = sum
+	}
+	if err := m.addManifests(next.Files); err != nil {
+		return err
+	}
+	next.Clean = true
+	return m.replace(next)
+}
+
+// errGone says that badger removed the file meanwhile.
+var errGone = errors.New("file is gone")
+
+// duplicate copies a finished file. Badger truncates a file before it removes it, so a
+// copy counts only if the file is still there, in full, afterwards.
+func (m *mirror) duplicate(name string) (fileSum, error) {
+	path := m.primary(name)
+	before, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return fileSum{}, errGone
+	}
+	if err != nil {
+		return fileSum{}, err
+	}
+	sum, err := m.duplicateFile(path, m.copyOf(name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return sum, err
+	}
+	after, serr := os.Stat(path)
+	if serr != nil || err != nil || !os.SameFile(before, after) || after.Size() != sum.Size || before.Size() != sum.Size {
+		_ = os.Remove(m.copyOf(name))
+		return sum, errGone
+	}
+	return sum, nil
+}
+
+// duplicateFile copies from to to, atomically and durably, and returns the sum of what it copied.
+func (m *mirror) duplicateFile(from, to string) (sum fileSum, err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return sum, err
+	}
+	defer in.Close()
+	tmp := to + ".tmp"
+	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	n, err := io.CopyBuffer(io.MultiWriter(out, h), struct{ io.Reader }{in}, make([]byte, 256<<10))
+	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
+		_ = os.Remove(tmp)
+		return sum, err
+	}
+	if err := os.Rename(tmp, to); err != nil {
+		return sum, err
+	}
+	return fileSum{Size: n, SHA256: h.Sum(nil)}, syncPath(filepath.Dir(to))
+}
+
+// sumFile hashes the first size bytes of a file; a shorter file has a smaller Size.
+func sumFile(path string, size int64) (fileSum, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return fileSum{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.LimitReader(f, size)}, make([]byte, 256<<10))
+	return fileSum{Size: n, SHA256: h.Sum(nil)}, err
+}
+
+// matches reports whether the file has exactly the content of want. An unreadable file does not.
+func matches(path string, want fileSum) bool {
+	fi, err := os.Stat(path)
+	if err != nil || fi.Size() != want.Size {
+		return false
+	}
+	sum, err := sumFile(path, want.Size)
+	return err == nil && sum.equal(want)
+}

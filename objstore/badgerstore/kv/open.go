@@ -1,0 +1,128 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Open opens the store in dir, which it makes if needed. The caller has to see to it that
+// no other process opens it. secret is at least 32 bytes; it is not kept.
+//
+// Errors: a CorruptError if a part that the store cannot do without is damaged in both
+// copies, or if durable records are missing; an error that says so if the secret is wrong.
+func Open(dir string, secret []byte, o Options) (*DB, error) {
+	o.setDefaults()
+	db := &DB{
+		dir: dir, opts: o, log: o.Logger,
+		flusher: newFlusher(),
+		active:  newOverlay(),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	if err := db.open(secret); err != nil {
+		db.discard()
+		return nil, err
+	}
+	go db.run()
+	return db, nil
+}
+
+func (db *DB) open(secret []byte) (err error) {
+	start := time.Now()
+	if db.secrets, err = deriveSecrets(secret); err != nil {
+		return err
+	}
+	if db.sealer, err = newSealer(db.secrets.values); err != nil {
+		return err
+	}
+	if err := makeDirs(db.dir, "journal", "meta", "meta.copy", "data", "data.copy"); err != nil {
+		return fmt.Errorf("kv: %w", err)
+	}
+	if db.mirror, err = newMirror(db.dir, db.secrets.index, db.log); err != nil {
+		return err
+	}
+	if err := db.mirror.verify(); err != nil {
+		return err
+	}
+	if err := db.openEngines(); err != nil {
+		return err
+	}
+	if err := db.openJournal(); err != nil {
+		return err
+	}
+	db.log.Debug("store open", "dir", db.dir, "took", time.Since(start), "healed", db.mirror.healed.Load())
+	return nil
+}
+
+func (db *DB) openEngines() (err error) {
+	meta, data := filepath.Join(db.dir, "meta"), filepath.Join(db.dir, "data")
+	for _, dir := range []string{meta, data} {
+		if err := dropValueLog(dir); err != nil {
+			return fmt.Errorf("kv: %w", err)
+		}
+	}
+	if err := db.checkTables(); err != nil {
+		return err
+	}
+	if db.meta, err = openEngine(meta, db.secrets.meta, metaSizing(), db.log); err != nil {
+		return err
+	}
+	db.data, err = openEngine(data, db.secrets.data, dataSizing(), db.log)
+	return err
+}
+
+// openJournal replays what badger does not have, and moves it there if the disk has room.
+func (db *DB) openJournal() error {
+	checkpoint, err := db.readCheckpoint()
+	if err != nil {
+		return err
+	}
+	db.journal = &journal{
+		dir: filepath.Join(db.dir, "journal"), secret: db.secrets.journal,
+		segBytes: db.opts.SegmentBytes, openFile: db.opts.openFile,
+	}
+	segs, err := db.journal.openSegments(db.opts.Segments)
+	if err != nil {
+		return err
+	}
+	err = db.journal.replay(segs, checkpoint, func(lsn uint64, ops *opSet) {
+		db.active.apply(lsn, ops, false, true)
+		db.counts.replayed.Add(1)
+	})
+	if err != nil {
+		return err
+	}
+	db.thaw() // the first base
+	err = db.Checkpoint()
+	if errors.Is(err, ErrNoSpace) {
+		db.log.Warn("no room to move the journal into badger yet", "error", err)
+		return nil
+	}
+	return err
+}
+
+// discard closes what a failed Open had opened.
+func (db *DB) discard() {
+	db.closed.Store(true)
+	db.dropBase()
+	_ = db.meta.close()
+	_ = db.data.close()
+	if db.journal != nil {
+		_ = db.journal.close()
+	}
+	db.secrets.wipe()
+}
+
+// dropBase ends all reading: later calls see ErrClosed.
+func (db *DB) dropBase() {
+	db.mu.Lock()
+	b := db.base
+	db.base = nil
+	db.mu.Unlock()
+	if b != nil {
+		b.release()
+	}
+}
