@@ -1,0 +1,73 @@
+package fs
+
+import "kmsfs/objstore"
+
+// Notifier tells a kernel what it must not take from its caches any more. Calls may block until requests that are
+// under way have been answered: nothing that answering needs may be held.
+type Notifier interface {
+	// InodeChanged drops the attributes of ino and, where data is set, its pages.
+	InodeChanged(ino objstore.Ino, data bool)
+	// EntryChanged drops what is known of a name: that it exists, that it does not, and what it names.
+	EntryChanged(parent objstore.Ino, name string)
+}
+
+// change is one thing for a Notifier: a name, or an inode.
+type change struct {
+	ino  objstore.Ino // of the inode, or of the directory
+	name string       // "": the inode itself changed
+	data bool
+}
+
+func (c change) tell(n Notifier) {
+	if c.name == "" {
+		n.InodeChanged(c.ino, c.data)
+	} else {
+		n.EntryChanged(c.ino, c.name)
+	}
+}
+
+// InodeChanged is for doors other than a mount: the file's or directory's attributes changed and, where data is set,
+// its content. It returns when no kernel serves the old state from its caches any more. The caller holds no lock that
+// answering a request could need.
+func (f *FS) InodeChanged(ino objstore.Ino, data bool) { f.tell(change{ino: ino, data: data}) }
+
+// EntryChanged is for doors other than a mount: name in the directory parent came, went or names another node.
+func (f *FS) EntryChanged(parent objstore.Ino, name string) {
+	f.tell(change{ino: parent, name: name})
+}
+
+// BucketChanged is for doors other than a mount: the settings of a bucket changed, or it came or went.
+func (f *FS) BucketChanged(name string) {
+	f.sel.invalidate()
+	f.tell(change{ino: BucketsRoot, name: name})
+}
+
+func (f *FS) tell(c change) {
+	for _, v := range *f.views.Load() {
+		if v.opt.Notifier != nil {
+			c.tell(v.opt.Notifier)
+		}
+	}
+}
+
+// tellOthers tells the kernels of all views but v of changes that v's own kernel knows of. It does not wait, so that
+// it may be called with locks held.
+func (f *FS) tellOthers(v *View, changes ...change) {
+	for _, o := range *f.views.Load() {
+		if o == v || o.opt.Notifier == nil {
+			continue
+		}
+		go func() {
+			for _, c := range changes {
+				c.tell(o.opt.Notifier)
+			}
+		}()
+	}
+}
+
+// tellOwn tells v's own kernel of a change that it cannot know of, without waiting.
+func (v *View) tellOwn(c change) {
+	if v.opt.Notifier != nil {
+		go c.tell(v.opt.Notifier)
+	}
+}

@@ -1,0 +1,75 @@
+package fs
+
+import "slices"
+
+// span is the half-open range [from, to) of byte positions within a chunk.
+type span struct{ from, to int }
+
+// spans is a set of byte positions: disjoint, not touching, ascending.
+type spans []span
+
+// add returns s with [from, to) in it. The backing array of s is reused.
+func (s spans) add(from, to int) spans {
+	if from >= to {
+		return s
+	}
+	if n := len(s); n > 0 && s[n-1].from <= from && from <= s[n-1].to { // appending: the usual case
+		s[n-1].to = max(s[n-1].to, to)
+		return s
+	}
+	first, _ := slices.BinarySearchFunc(s, from, func(a span, at int) int { return a.to - at })
+	last := first
+	for ; last < len(s) && s[last].from <= to; last++ {
+		from, to = min(from, s[last].from), max(to, s[last].to)
+	}
+	return slices.Replace(s, first, last, span{from, to})
+}
+
+// clip returns s without the positions from end on.
+func (s spans) clip(end int) spans {
+	for n := len(s); n > 0 && s[n-1].to > end; n = len(s) {
+		if s[n-1].from < end {
+			s[n-1].to = end
+			break
+		}
+		s = s[:n-1]
+	}
+	return s
+}
+
+// covers reports whether all of [from, to) is in s.
+func (s spans) covers(from, to int) bool {
+	for _, a := range s {
+		if a.from <= from && to <= a.to {
+			return true
+		}
+	}
+	return from >= to
+}
+
+// each calls fn for the parts of [from, to) in ascending order; in says whether the part is in s.
+func (s spans) each(from, to int, fn func(from, to int, in bool) error) error {
+	for _, a := range s {
+		if a.to <= from {
+			continue
+		}
+		if a.from >= to {
+			break
+		}
+		if from < a.from {
+			if err := fn(from, a.from, false); err != nil {
+				return err
+			}
+			from = a.from
+		}
+		end := min(a.to, to)
+		if err := fn(from, end, true); err != nil {
+			return err
+		}
+		from = end
+	}
+	if from < to {
+		return fn(from, to, false)
+	}
+	return nil
+}
