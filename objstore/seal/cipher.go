@@ -51,23 +51,25 @@ type scratch struct {
 func New(dataKey []byte) (*Cipher, error) {
 	c := &Cipher{}
 	c.scratch.New = func() any { return new(scratch) }
-	switch len(dataKey) {
-	case keySize:
-		c.layers = []layer{newLayer(LayerChunk, 0, dataKey, labelChunk)}
-	case 2 * keySize:
-		c.layers = []layer{
-			newLayer(LayerInner, 1, dataKey[:keySize], labelInner),
-			newLayer(LayerOuter, 2, dataKey[keySize:], labelOuter),
-		}
-	default:
-		return nil, fmt.Errorf("seal: %w: data key has %d bytes, want %d or %d", ErrKeySize, len(dataKey), keySize, 2*keySize)
+	if n := len(dataKey); n != keySize && n != 2*keySize {
+		return nil, fmt.Errorf("seal: %w: data key has %d bytes, want %d or %d", ErrKeySize, n, keySize, 2*keySize)
 	}
-	c.macKey = deriveKey(dataKey, labelMAC)
+	all := extract(dataKey)
+	defer clear(all)
+	c.macKey = all.derive(labelMAC)
+	if len(dataKey) == keySize {
+		c.layers = []layer{newLayer(LayerChunk, 0, all, labelChunk)}
+		return c, nil
+	}
+	first, second := extract(dataKey[:keySize]), extract(dataKey[keySize:])
+	defer clear(first)
+	defer clear(second)
+	c.layers = []layer{newLayer(LayerInner, 1, first, labelInner), newLayer(LayerOuter, 2, second, labelOuter)}
 	return c, nil
 }
 
-func newLayer(name Layer, label byte, ikm []byte, info string) layer {
-	key := deriveKey(ikm, info)
+func newLayer(name Layer, label byte, s secret, info string) layer {
+	key := s.derive(info)
 	defer clear(key)
 	return layer{name: name, label: label, key: newXAES(key, derivedPerCipher)}
 }

@@ -15,7 +15,11 @@ const (
 	labelRecord = "kmsfs database record v1 "
 )
 
-// deriveKey is HKDF-SHA-256 without salt. The caller wipes the answer.
-func deriveKey(ikm []byte, info string) []byte {
-	return must(hkdf.Key(sha256.New, ikm, nil, info, keySize))
-}
+// secret is HKDF's pseudorandom key of some input: what all keys that are derived from it have in common.
+type secret []byte
+
+// extract is the first half of HKDF-SHA-256, without salt. The caller wipes the answer.
+func extract(ikm []byte) secret { return must(hkdf.Extract(sha256.New, ikm, nil)) }
+
+// derive is the second half. The caller wipes the answer.
+func (s secret) derive(info string) []byte { return must(hkdf.Expand(sha256.New, s, info, keySize)) }

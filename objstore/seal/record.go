@@ -11,11 +11,13 @@ type RecordCipher struct{ key *xaes }
 
 // NewRecordCipher derives an independent key from the store's secret (32 bytes or more, else [ErrKeySize])
 // for each label. The secret is not kept.
-func NewRecordCipher(secret []byte, label string) (*RecordCipher, error) {
-	if len(secret) < keySize {
-		return nil, fmt.Errorf("seal: %w: secret has %d bytes, want at least %d", ErrKeySize, len(secret), keySize)
+func NewRecordCipher(storeSecret []byte, label string) (*RecordCipher, error) {
+	if n := len(storeSecret); n < keySize {
+		return nil, fmt.Errorf("seal: %w: secret has %d bytes, want at least %d", ErrKeySize, n, keySize)
 	}
-	key := deriveKey(secret, labelRecord+label)
+	s := extract(storeSecret)
+	defer clear(s)
+	key := s.derive(labelRecord + label)
 	defer clear(key)
 	return &RecordCipher{key: newXAES(key, derivedPerRecordCipher)}, nil
 }
