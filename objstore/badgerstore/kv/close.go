@@ -24,16 +24,15 @@ func (db *DB) Close() error {
 	if errors.Is(err, ErrNoSpace) {
 		// Badger writes its memtables when it closes, through mmap.
 		err = errors.Join(db.flushTo(db.journal.lsn.Load()), err)
-		return errors.Join(err, db.journal.close())
+		return errors.Join(err, db.journal.close(false))
 	}
-	names := db.tableFilesAfterClose
 	db.waitForViews()
 	db.dropBase()
-	err = errors.Join(err, db.meta.close(), db.data.close(), db.journal.close())
+	err = errors.Join(err, db.meta.close(), db.data.close(), db.journal.close(err == nil))
 	if err != nil {
 		return fmt.Errorf("kv: close: %w", err)
 	}
-	files, err := names()
+	files, err := db.tableFilesAfterClose()
 	if err == nil {
 		err = db.mirror.close(files)
 	}

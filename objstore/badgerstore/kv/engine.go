@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	badgeroptions "github.com/dgraph-io/badger/v4/options"
@@ -42,6 +43,13 @@ func dataSizing() sizing {
 		blockCache: 8 << 20, indexCache: 16 << 20, level0: 4}
 }
 
+// keyRotation is "never": KEYREGISTRY stays as it is. It must be shorter than the time since
+// 1970, because badger takes a missing key for one made then, and would not encrypt.
+const keyRotation = 40 * 365 * 24 * time.Hour
+
+// emptyRegistry is the size of a KEYREGISTRY without a key: IV and sanity text.
+const emptyRegistry = 16 + 12
+
 func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Options {
 	o := badger.DefaultOptions(dir)
 	o.Logger = badgerLog{log}
@@ -50,7 +58,7 @@ func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Op
 	o.Compression = badgeroptions.None // values are ciphertext
 	o.ChecksumVerificationMode = badgeroptions.OnBlockRead
 	o.EncryptionKey = key
-	o.EncryptionKeyRotationDuration = 100 * 365 * 24 * 3600 * 1e9 // never: KEYREGISTRY stays as it is
+	o.EncryptionKeyRotationDuration = keyRotation
 	o.ValueThreshold = 1 << 20                                    // over MaxValue: the value log stays empty
 	o.ValueLogFileSize = 1 << 20
 	o.MemTableSize = s.memTable
@@ -73,6 +81,10 @@ func openEngine(dir string, key []byte, s sizing, log *slog.Logger) (e *engine, 
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kv: open %s: %w", filepath.Base(dir), err)
+	}
+	if fileSize(filepath.Join(dir, badger.KeyRegistryFileName)) <= emptyRegistry {
+		_ = db.Close()
+		return nil, errors.New("kv: badger made no encryption key; set the machine's clock")
 	}
 	return &engine{db: db, dir: dir}, nil
 }

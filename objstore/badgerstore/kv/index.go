@@ -25,6 +25,7 @@ type index struct {
 	// While the store is open, or after a crash, it holds only files that never change, and
 	// Manifests the state of those that grow.
 	Clean     bool
+	Unclean   int                // openings since the last orderly close, beyond the first
 	Files     map[string]fileSum // by path relative to the store
 	Manifests map[string]fileSum // a beginning of the file
 }

@@ -165,11 +165,15 @@ func (j *journal) bytes() (total, live int64) {
 	return total, live
 }
 
-func (j *journal) close() error {
+// close closes the files. After a last checkpoint (done) no record is needed any more.
+func (j *journal) close(done bool) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var errs []error
 	for _, s := range append(j.live, j.free...) {
+		if done {
+			errs = append(errs, s.shrink(j.segBytes))
+		}
 		errs = append(errs, s.f.Close())
 	}
 	j.live, j.free, j.current = nil, nil, false

@@ -58,6 +58,7 @@ func (m *mirror) update(names []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := newIndex()
+	next.Unclean = m.index.Unclean
 	changed := m.index.Clean
 	for _, name := range names {
 		sum, known := m.index.Files[name]
@@ -127,6 +128,13 @@ func (m *mirror) close(names []string) error {
 	}
 	next.Clean = true
 	return m.replace(next)
+}
+
+// unclean returns how often in a row the store was opened without an orderly close before.
+func (m *mirror) unclean() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.index.Unclean
 }
 
 // errGone says that badger removed the file meanwhile.

@@ -111,7 +111,7 @@ func (db *DB) discard() {
 	_ = db.meta.close()
 	_ = db.data.close()
 	if db.journal != nil {
-		_ = db.journal.close()
+		_ = db.journal.close(false)
 	}
 	db.secrets.wipe()
 }

@@ -124,6 +124,9 @@ func (m *mirror) markInUse() error {
 		return err
 	}
 	next := newIndex()
+	if !m.index.Clean {
+		next.Unclean = m.index.Unclean + 1
+	}
 	for name, sum := range m.index.Files {
 		id, isTable := tableID(name)
 		switch {
@@ -156,7 +159,7 @@ func (m *mirror) verifyManifest(name string, want fileSum) error {
 	if err == nil && sum.equal(want) {
 		return nil
 	}
-	if _, whole, err := replayManifest(path); err == nil && whole {
+	if _, end, err := replayManifest(path); err == nil && end == fileSize(path) {
 		return nil // badger has rewritten it
 	}
 	return m.healManifest(name, want)
@@ -189,23 +192,28 @@ func (m *mirror) healManifest(name string, want fileSum) error {
 	return nil
 }
 
-// replayManifest returns the tables in a manifest, and whether it can be read to its end.
-func replayManifest(path string) (tables map[uint64]badger.TableManifest, whole bool, err error) {
+// replayManifest returns the tables in a manifest, and where its last whole record ends.
+func replayManifest(path string) (tables map[uint64]badger.TableManifest, end int64, err error) {
 	defer recovered(filepath.Base(path), &err)
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, false, err
-	}
 	mf, end, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions("").WithLogger(nil))
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
-	return mf.Tables, end == fi.Size(), nil
+	return mf.Tables, end, nil
+}
+
+// fileSize returns the size in bytes, or -1 if it is unknown.
+func fileSize(path string) int64 {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	return fi.Size()
 }
 
 // manifestTables returns the ids of the tables of the instance in dir; none if it is new.
