@@ -1,0 +1,98 @@
+package badgerstore
+
+import (
+	"bytes"
+	"context"
+	"maps"
+
+	"kmsfs/objstore"
+)
+
+// maxXattrs bounds the extended attributes of one node: names and values together.
+const maxXattrs = 128 << 10
+
+// SetAttr changes attributes. No version is made.
+func (s *Store) SetAttr(_ context.Context, ino objstore.Ino, c objstore.AttrChange) (*objstore.Node, error) {
+	var in *inode
+	err := s.update("SetAttr", func(t *txn) (err error) {
+		if in, err = t.edit(ino); err == nil {
+			t.apply(in, c)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &in.Node, nil
+}
+
+func (t *txn) apply(in *inode, c objstore.AttrChange) {
+	if c.Mode != nil {
+		in.Mode = in.Mode&sIFMT | *c.Mode&^sIFMT
+	}
+	set(&in.UID, c.UID)
+	set(&in.GID, c.GID)
+	set(&in.Atime, c.Atime)
+	set(&in.Mtime, c.Mtime)
+	set(&in.Btime, c.Btime)
+	in.Ctime = t.now
+	set(&in.Ctime, c.Ctime)
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// SetXattr sets one extended attribute.
+func (s *Store) SetXattr(_ context.Context, ino objstore.Ino, name string, value []byte, mode objstore.XattrMode) error {
+	return s.update("SetXattr", func(t *txn) error {
+		in, err := t.edit(ino)
+		if err != nil {
+			return err
+		}
+		_, exists := in.Xattrs[name]
+		switch {
+		case exists && mode == objstore.XattrCreate:
+			return objstore.XattrExists
+		case !exists && mode == objstore.XattrReplace:
+			return objstore.NoSuchXattr
+		}
+		m := maps.Clone(in.Xattrs)
+		if m == nil {
+			m = map[string][]byte{}
+		}
+		m[name] = bytes.Clone(value)
+		if xattrBytes(m) > maxXattrs {
+			return fail(objstore.XattrTooLarge, "the attributes of one file may have %d bytes together", maxXattrs)
+		}
+		in.Xattrs = m
+		in.Ctime = t.now
+		return nil
+	})
+}
+
+func xattrBytes(m map[string][]byte) (n int) {
+	for k, v := range m {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// RemoveXattr removes one extended attribute.
+func (s *Store) RemoveXattr(_ context.Context, ino objstore.Ino, name string) error {
+	return s.update("RemoveXattr", func(t *txn) error {
+		in, err := t.edit(ino)
+		if err != nil {
+			return err
+		}
+		if _, exists := in.Xattrs[name]; !exists {
+			return objstore.NoSuchXattr
+		}
+		in.Xattrs = maps.Clone(in.Xattrs)
+		delete(in.Xattrs, name)
+		in.Ctime = t.now
+		return nil
+	})
+}

@@ -1,0 +1,326 @@
+package badgerstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+
+	"kmsfs/kms"
+	"kmsfs/objstore"
+)
+
+// Commit makes the content the current version.
+func (f *file) Commit(ctx context.Context, c objstore.AttrChange) (*objstore.Node, error) {
+	if !f.changed && f.base != nil {
+		return f.s.SetAttr(ctx, f.ino, c)
+	}
+	if f.src == nil {
+		return nil, fail(objstore.InvalidArgument, "the file was not begun")
+	}
+	env, err := f.settle(ctx, commitInline)
+	if err != nil {
+		return nil, wrap("Commit", err)
+	}
+	var in *inode
+	var made committed
+	err = f.s.update("Commit", func(t *txn) error {
+		if in, err = t.edit(f.ino); err != nil {
+			return err
+		}
+		made, err = t.commit(f, in, f.version(env), c)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.committed(made, env)
+	return &in.Node, nil
+}
+
+// settle gives every chunk its place and binds the data key to the file's present name.
+func (f *file) settle(ctx context.Context, inline int) (kms.Envelope, error) {
+	if err := f.reseal(); err != nil {
+		return f.env, err
+	}
+	if err := f.startSession(); err != nil {
+		return f.env, err
+	}
+	if err := f.flush(inline); err != nil {
+		return f.env, err
+	}
+	return f.s.bind(ctx, f.ino, f.env)
+}
+
+// bind wraps a data key for a file's present name, when it is bound to another one.
+func (s *Store) bind(ctx context.Context, ino objstore.Ino, env kms.Envelope) (kms.Envelope, error) {
+	if env.Algorithm == kms.SSES3 || env.BucketKey {
+		return env, nil
+	}
+	bucket, key, err := s.PathOf(ctx, ino)
+	if err != nil {
+		return env, err
+	}
+	if key == "" || env.ResourceARN == kms.ObjectARN(bucket, key) {
+		return env, nil
+	}
+	return s.kms.RewrapDataKey(ctx, env, envelopeRequest(bucket, key, storedSettings(env)))
+}
+
+// version starts the record of what is to be committed.
+func (f *file) version(env kms.Envelope) *version {
+	v := &version{size: f.size, env: env, content: f.src.id, etag: newETag()}
+	if f.base != nil {
+		v.contentType, v.metadata = f.base.contentType, f.base.metadata
+	}
+	return v
+}
+
+// newETag is opaque, as S3's is for SSE-KMS: unique per version, and not a digest of the plaintext.
+func newETag() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// committed is what a transaction of Commit decided.
+type committed struct {
+	ver   *version
+	kept  bool
+	punch []extent // slots that nothing uses any more
+}
+
+// commit writes v's record with all that it refers to.
+func (t *txn) commit(f *file, in *inode, v *version, c objstore.AttrChange) (m committed, err error) {
+	if err := t.store(f, v); err != nil {
+		return m, err
+	}
+	b := t.s.bucketByID(in.bucket)
+	amend := f.session.id != "" && in.ver != nil && in.ver.id == f.session.id && in.ver == f.base
+	if amend {
+		v.id, v.seq, v.created = in.ver.id, in.ver.seq, t.now
+	} else if err := t.newVersion(b, v); err != nil {
+		return m, err
+	}
+	kept, err := t.setVersion(in, v, amend)
+	if err != nil {
+		return m, err
+	}
+	t.apply(in, c)
+	if f.draft {
+		if err := t.dropDraft(in.Ino); err != nil {
+			return m, err
+		}
+	}
+	m = committed{ver: v, kept: f.session.kept && amend || kept}
+	m.punch, err = t.free(f, m.kept)
+	return m, err
+}
+
+// store puts the sealed chunks and pages that have no record yet, and the version's MAC over all of it.
+func (t *txn) store(f *file, v *version) (err error) {
+	f.src.mu.Lock()
+	defer f.src.mu.Unlock()
+	for slot, sealed := range f.src.unsaved {
+		t.PutData(dataID(f.src.id, slot), sealed)
+	}
+	v.chunks, err = f.src.m.encode(func(index int64, rec []byte) (uint64, error) {
+		id, err := t.take("page")
+		if err == nil {
+			t.Put(pageKey(f.src.id, index, id), rec)
+		}
+		return id, err
+	})
+	v.mac = f.src.cipher.MAC(v.macInput())
+	return err
+}
+
+// stored takes over what a transaction has stored.
+func (f *file) stored(m chunkMap) {
+	f.src.mu.Lock()
+	defer f.src.mu.Unlock()
+	f.src.m.settle(m)
+	clear(f.src.unsaved)
+}
+
+func (f *file) committed(m committed, env kms.Envelope) {
+	f.stored(m.ver.chunks)
+	f.env, f.base, f.changed, f.draft = env, m.ver, false, false
+	f.session.id, f.session.kept = m.ver.id, m.kept
+	f.session.dead, f.session.former = nil, nil
+	for slot := range f.session.small {
+		f.session.small[slot] = false
+	}
+	if next, err := f.s.data.Next(f.src.id, f.src.slotSize()); err == nil {
+		f.session.fresh = next
+	}
+	f.s.punch(f.src, m.punch)
+}
+
+// free gives up the slots that the new version does not use, if nobody else can use them. Where that is not
+// certain, the content is swept later.
+func (t *txn) free(f *file, kept bool) (punch []extent, err error) {
+	gone := f.session.dead
+	if !kept {
+		gone = append(gone[:len(gone):len(gone)], f.session.former...)
+	}
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	alone, err := t.alone(f, kept)
+	if err != nil {
+		return nil, err
+	}
+	if !alone {
+		return nil, t.litter(f.src.id, gone)
+	}
+	for _, e := range gone {
+		if e.small() {
+			t.DeleteData(dataID(f.src.id, e.slot))
+		} else {
+			punch = append(punch, e)
+		}
+	}
+	return punch, nil
+}
+
+// alone reports that no record has begun to use the content since the session began but this file's own, and no reader has
+// it open.
+func (t *txn) alone(f *file, kept bool) (bool, error) {
+	if f.session.shared || t.s.inUse(f.src.id) > 1 {
+		return false, nil
+	}
+	n, err := countRefs(t, f.src.id)
+	want := f.session.refs
+	if kept {
+		want++
+	}
+	if want == 0 {
+		want = 1 // a new content: the inode's own
+	}
+	if !kept {
+		want = 1
+	}
+	return n <= want && n < maxCountedRefs, err
+}
+
+// Sync makes the content survive power loss without a version.
+func (f *file) Sync(ctx context.Context, c objstore.AttrChange) error {
+	if !f.changed || f.src == nil {
+		return f.s.Sync(ctx)
+	}
+	env, err := f.settle(ctx, syncInline)
+	if err != nil {
+		return wrap("Sync", err)
+	}
+	v := f.version(env)
+	gone, rest := f.stale()
+	err = f.s.update("Sync", func(t *txn) error {
+		in, err := t.inode(f.ino)
+		if err != nil {
+			return err
+		}
+		if err := t.store(f, v); err != nil {
+			return err
+		}
+		for _, e := range gone {
+			if e.small() {
+				t.DeleteData(dataID(f.src.id, e.slot))
+			}
+		}
+		return t.saveDraft(in, v, c)
+	})
+	if err != nil {
+		return err
+	}
+	f.stored(v.chunks)
+	f.draft, f.env, f.session.dead = true, env, rest
+	f.s.punch(f.src, gone)
+	return f.s.Sync(ctx)
+}
+
+// stale splits the dead slots: those that no committed version can have, and the rest. A file that is fsynced again and
+// again must not grow until it is closed.
+func (f *file) stale() (gone, rest []extent) {
+	if f.session.shared {
+		return nil, f.session.dead
+	}
+	for _, e := range f.session.dead {
+		if e.small() && f.session.small[e.slot] || !e.small() && e.slot >= f.session.fresh {
+			gone = append(gone, e)
+			delete(f.session.small, e.slot)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return gone, rest
+}
+
+// saveDraft records the content of an open file for recovery.
+func (t *txn) saveDraft(in *inode, v *version, c objstore.AttrChange) error {
+	if in.ver != nil {
+		v.id, v.seq = in.ver.id, in.ver.seq
+	}
+	v.created = t.now
+	d := in.clone()
+	d.ver = v
+	t.apply(d, c)
+	k := draftKey(in.Ino)
+	old, err := t.draft(in.Ino)
+	if err != nil {
+		return err
+	}
+	t.Put(k, d.marshal())
+	t.Put(refKey(v.content, k), nil)
+	if old != nil && old.ver.content != v.content {
+		return t.dropContent(old.ver, k, false)
+	}
+	return nil
+}
+
+// draft gives the record that Sync left, nil where there is none.
+func (t *txn) draft(ino objstore.Ino) (*inode, error) {
+	rec, err := t.Get(draftKey(ino))
+	if err != nil {
+		return nil, ignore(notFound(err, objstore.NoSuchNode), objstore.NoSuchNode)
+	}
+	in, err := unmarshalInode(rec)
+	if err == nil && in.ver == nil {
+		err = errRecord
+	}
+	return in, err
+}
+
+// dropDraft removes the record that Sync left.
+func (t *txn) dropDraft(ino objstore.Ino) error {
+	d, err := t.draft(ino)
+	if d == nil || err != nil {
+		return err
+	}
+	t.Delete(draftKey(ino))
+	return t.dropContent(d.ver, draftKey(ino), true)
+}
+
+// promoteDraft makes what was fsynced the file's current version: after a crash, or when its commit failed.
+func (s *Store) promoteDraft(ino objstore.Ino) error {
+	return s.update("Recover", func(t *txn) error {
+		d, err := t.draft(ino)
+		if d == nil || err != nil {
+			return err
+		}
+		in, err := t.edit(ino)
+		if objstore.CodeOf(err) == objstore.NoSuchNode {
+			return t.dropDraft(ino)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.newVersion(s.bucketByID(in.bucket), d.ver); err != nil {
+			return err
+		}
+		if _, err := t.setVersion(in, d.ver, false); err != nil {
+			return err
+		}
+		t.apply(in, objstore.AttrChange{Mtime: &d.Mtime, Ctime: &d.Ctime})
+		return t.dropDraft(ino)
+	})
+}

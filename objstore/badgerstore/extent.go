@@ -1,0 +1,240 @@
+package badgerstore
+
+import (
+	"crypto/sha256"
+	"slices"
+
+	"kmsfs/objstore"
+)
+
+const (
+	chunkSize = objstore.ChunkSize
+	// pageChunks is how many chunks one page of a map covers: 32 MiB, so that a change of one chunk in a
+	// large object rewrites a record of a few KiB at most.
+	pageChunks = 512
+	// inlineExtents is how many extents a version record holds itself before pages are made.
+	inlineExtents = 8
+	// smallSlot marks a slot of the data table; others are slots of the content file.
+	smallSlot = 1 << 63
+)
+
+// extent says where count chunks from index on lie: in consecutive slots of one content.
+type extent struct {
+	index, count int64
+	slot         uint64
+	tail         uint32 // plaintext bytes of the last of the chunks
+}
+
+func (e extent) end() int64   { return e.index + e.count }
+func (e extent) small() bool  { return e.slot&smallSlot != 0 }
+func (e extent) bytes() int64 { return (e.count-1)*chunkSize + int64(e.tail) }
+func (e extent) length(i int64) int {
+	if i == e.end()-1 {
+		return int(e.tail)
+	}
+	return chunkSize
+}
+
+// from cuts away the chunks before index.
+func (e extent) from(index int64) extent {
+	d := index - e.index
+	return extent{index, e.count - d, e.slot + uint64(d), e.tail}
+}
+
+// until cuts away the chunks from index on.
+func (e extent) until(index int64) extent {
+	return extent{e.index, index - e.index, e.slot, chunkSize}
+}
+
+// follows reports whether e continues p without a seam, in chunks and in slots.
+func (e extent) follows(p extent) bool {
+	return p.end() == e.index && p.tail == chunkSize && p.slot+uint64(p.count) == e.slot && !p.small() && !e.small()
+}
+
+// dropRange removes the chunks [from, to) from exts, which are ascending. It returns the rest and what was removed.
+func dropRange(exts []extent, from, to int64) (rest, removed []extent) {
+	i := firstFrom(exts, from)
+	j := i
+	for j < len(exts) && exts[j].index < to {
+		j++
+	}
+	if i == j {
+		return exts, nil
+	}
+	var keep []extent
+	for _, e := range exts[i:j] {
+		if e.index < from {
+			keep = append(keep, e.until(from))
+			e = e.from(from)
+		}
+		if e.end() > to {
+			removed = append(removed, e.until(to))
+			keep = append(keep, e.from(to))
+		} else {
+			removed = append(removed, e)
+		}
+	}
+	return slices.Replace(slices.Clone(exts), i, j, keep...), removed
+}
+
+// firstFrom is the position of the first extent that ends behind index.
+func firstFrom(exts []extent, index int64) int {
+	i, _ := slices.BinarySearchFunc(exts, index, func(e extent, x int64) int {
+		if e.end() <= x {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+// insert puts e where no chunk is, joining it with its neighbours where they continue each other.
+func insert(exts []extent, e extent) []extent {
+	i := firstFrom(exts, e.index)
+	exts = slices.Insert(exts, i, e)
+	if i+1 < len(exts) && exts[i+1].follows(exts[i]) {
+		exts[i] = join(exts[i], exts[i+1])
+		exts = slices.Delete(exts, i+1, i+2)
+	}
+	if i > 0 && exts[i].follows(exts[i-1]) {
+		exts[i-1] = join(exts[i-1], exts[i])
+		exts = slices.Delete(exts, i, i+1)
+	}
+	return exts
+}
+
+func join(a, b extent) extent { return extent{a.index, a.count + b.count, a.slot, b.tail} }
+
+// find gives the extent that covers chunk i.
+func find(exts []extent, i int64) (extent, bool) {
+	k := firstFrom(exts, i)
+	if k == len(exts) || exts[k].index > i {
+		return extent{}, false
+	}
+	return exts[k], true
+}
+
+func marshalExtents(w *writer, exts []extent) {
+	w.uint(uint64(len(exts)))
+	for _, e := range exts {
+		w.uint(uint64(e.index))
+		w.uint(uint64(e.count))
+		w.bool(e.small())
+		w.uint(e.slot &^ smallSlot)
+		w.uint(uint64(e.tail))
+	}
+}
+
+func unmarshalExtents(r *reader) []extent {
+	n := r.count(5)
+	if n == 0 {
+		return nil
+	}
+	exts := make([]extent, 0, n)
+	end := int64(0)
+	for range n {
+		e := extent{index: int64(r.uint()), count: int64(r.uint())}
+		if r.bool() {
+			e.slot = smallSlot
+		}
+		slot := r.uint()
+		e.slot |= slot
+		e.tail = r.uint32()
+		if e.index < end || e.count <= 0 || e.end() < e.index || e.end() > maxChunks || slot&smallSlot != 0 ||
+			e.tail == 0 || e.tail > chunkSize {
+			r.fail()
+			return nil
+		}
+		end = e.end()
+		exts = append(exts, e)
+	}
+	return exts
+}
+
+// maxChunks bounds a file at 2^63-1 bytes.
+const maxChunks = (1<<63 - 1) / chunkSize
+
+// pageRef names a page record; sum is what it has to contain, so that the version's MAC covers it.
+type pageRef struct {
+	index, bytes int64 // bytes: plaintext stored in the page's chunks
+	id           uint64
+	sum          [16]byte
+}
+
+// chunkMap is the map of one version as its record holds it: a few extents, or references of pages.
+type chunkMap struct {
+	inline []extent
+	pages  []pageRef
+}
+
+func (m chunkMap) empty() bool { return len(m.inline) == 0 && len(m.pages) == 0 }
+
+// allocated is the plaintext bytes of all chunks.
+func (m chunkMap) allocated() int64 {
+	var n int64
+	for _, e := range m.inline {
+		n += e.bytes()
+	}
+	for _, p := range m.pages {
+		n += p.bytes
+	}
+	return n
+}
+
+func (m chunkMap) marshal(w *writer) {
+	marshalExtents(w, m.inline)
+	w.uint(uint64(len(m.pages)))
+	for _, p := range m.pages {
+		w.uint(uint64(p.index))
+		w.uint(uint64(p.bytes))
+		w.uint(p.id)
+		w.raw(p.sum[:])
+	}
+}
+
+func unmarshalChunks(r *reader) chunkMap {
+	m := chunkMap{inline: unmarshalExtents(r)}
+	n := r.count(19)
+	prev := int64(-1)
+	for range n {
+		p := pageRef{index: int64(r.uint()), bytes: int64(r.uint()), id: r.uint()}
+		copy(p.sum[:], r.raw(16))
+		if p.index <= prev || p.index > maxChunks/pageChunks || p.bytes < 0 || p.bytes > pageChunks*chunkSize {
+			r.fail()
+			return chunkMap{}
+		}
+		prev = p.index
+		m.pages = append(m.pages, p)
+	}
+	return m
+}
+
+func marshalPage(exts []extent) []byte {
+	w := writer{b: make([]byte, 0, 16+6*len(exts))}
+	w.byte(recordVersion)
+	marshalExtents(&w, exts)
+	return w.b
+}
+
+func unmarshalPage(b []byte) ([]extent, error) {
+	r := reader{b: b}
+	if r.byte() != recordVersion {
+		return nil, errRecord
+	}
+	exts := unmarshalExtents(&r)
+	return exts, r.end()
+}
+
+func pageSum(rec []byte) (sum [16]byte) {
+	s := sha256.Sum256(rec)
+	copy(sum[:], s[:])
+	return sum
+}
+
+func bytesOf(exts []extent) int64 {
+	var n int64
+	for _, e := range exts {
+		n += e.bytes()
+	}
+	return n
+}

@@ -1,0 +1,225 @@
+package badgerstore
+
+import (
+	"maps"
+	"slices"
+)
+
+// liveMap is the map of an open file: pages that were needed are loaded, pages that were changed are dirty.
+// It is not safe for concurrent change; find may be called concurrently once the page is loaded.
+type liveMap struct {
+	pages map[int64]*livePage
+	load  func(pageRef) ([]extent, error)
+}
+
+type livePage struct {
+	ref    pageRef // of the record, unless dirty
+	exts   []extent
+	loaded bool
+	dirty  bool
+}
+
+// newLiveMap opens m; load reads a page record.
+func newLiveMap(m chunkMap, load func(pageRef) ([]extent, error)) *liveMap {
+	l := &liveMap{pages: map[int64]*livePage{}, load: load}
+	for _, p := range m.pages {
+		l.pages[p.index] = &livePage{ref: p}
+	}
+	for _, e := range m.inline {
+		l.add(e)
+	}
+	return l
+}
+
+// page gives a page with its extents, nil where there is none.
+func (l *liveMap) page(index int64) (*livePage, error) {
+	p := l.pages[index]
+	if p == nil || p.loaded {
+		return p, nil
+	}
+	exts, err := l.load(p.ref)
+	if err != nil {
+		return nil, err
+	}
+	p.exts, p.loaded = exts, true
+	return p, nil
+}
+
+// find gives the extent that covers chunk i, cut at page borders; ok is false in a hole.
+func (l *liveMap) find(i int64) (e extent, ok bool, err error) {
+	p, err := l.page(i / pageChunks)
+	if p == nil || err != nil {
+		return extent{}, false, err
+	}
+	e, ok = find(p.exts, i)
+	return e, ok, nil
+}
+
+// put maps e's chunks and returns what they replaced.
+func (l *liveMap) put(e extent) (removed []extent, err error) {
+	removed, err = l.drop(e.index, e.end())
+	if err == nil {
+		l.add(e)
+	}
+	return removed, err
+}
+
+// add maps chunks that are holes now, page by page.
+func (l *liveMap) add(e extent) {
+	for e.count > 0 {
+		index := e.index / pageChunks
+		part := e
+		if border := (index + 1) * pageChunks; e.end() > border {
+			part = e.until(border)
+		}
+		p := l.pages[index]
+		if p == nil {
+			p = &livePage{loaded: true}
+			l.pages[index] = p
+		}
+		p.exts, p.dirty = insert(p.exts, part), true
+		if part.count == e.count {
+			return
+		}
+		e = e.from(part.end())
+	}
+}
+
+// drop makes the chunks [from, to) holes and returns where they lay.
+func (l *liveMap) drop(from, to int64) (removed []extent, err error) {
+	for _, index := range l.indexes(from, to) {
+		p, err := l.page(index)
+		if err != nil {
+			return removed, err
+		}
+		rest, gone := dropRange(p.exts, from, to)
+		if len(gone) > 0 {
+			p.exts, p.dirty = rest, true
+			removed = append(removed, gone...)
+		}
+	}
+	return removed, nil
+}
+
+// indexes are the pages that [from, to) touches, ascending.
+func (l *liveMap) indexes(from, to int64) []int64 {
+	first, last := from/pageChunks, (to-1)/pageChunks
+	if to <= from {
+		return nil
+	}
+	var out []int64
+	if last-first < int64(len(l.pages)) {
+		for i := first; i <= last; i++ {
+			if l.pages[i] != nil {
+				out = append(out, i)
+			}
+		}
+		return out
+	}
+	for i := range l.pages {
+		if i >= first && i <= last {
+			out = append(out, i)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// next gives the first mapped extent at or behind chunk i.
+func (l *liveMap) next(i int64) (e extent, ok bool, err error) {
+	for _, index := range l.indexes(i, maxChunks) {
+		p, err := l.page(index)
+		if err != nil {
+			return extent{}, false, err
+		}
+		if k := firstFrom(p.exts, i); k < len(p.exts) {
+			return p.exts[k], true, nil
+		}
+	}
+	return extent{}, false, nil
+}
+
+// each calls fn for all extents in ascending order; it loads every page.
+func (l *liveMap) each(fn func(extent) error) error {
+	for _, index := range slices.Sorted(maps.Keys(l.pages)) {
+		p, err := l.page(index)
+		if err != nil {
+			return err
+		}
+		for _, e := range p.exts {
+			if err := fn(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bytes is the plaintext size of all chunks.
+func (l *liveMap) bytes() int64 {
+	var n int64
+	for _, p := range l.pages {
+		if p.loaded {
+			n += bytesOf(p.exts)
+		} else {
+			n += p.ref.bytes
+		}
+	}
+	return n
+}
+
+// inline gives all extents when they are few enough to stand in a version record. ok is false when they are not, or when
+// a page was never loaded.
+func (l *liveMap) inline() (exts []extent, ok bool) {
+	for _, index := range slices.Sorted(maps.Keys(l.pages)) {
+		p := l.pages[index]
+		if !p.loaded {
+			return nil, false
+		}
+		for _, e := range p.exts {
+			if n := len(exts); n > 0 && e.follows(exts[n-1]) {
+				exts[n-1] = join(exts[n-1], e)
+				continue
+			}
+			if len(exts) == inlineExtents {
+				return nil, false
+			}
+			exts = append(exts, e)
+		}
+	}
+	return exts, true
+}
+
+// encode gives the form for a version record. Pages that have no record yet are passed to save, which names them.
+// The pages are marked clean only by settle, once the transaction has succeeded.
+func (l *liveMap) encode(save func(index int64, rec []byte) (id uint64, err error)) (chunkMap, error) {
+	if exts, ok := l.inline(); ok {
+		return chunkMap{inline: exts}, nil
+	}
+	var m chunkMap
+	for _, index := range slices.Sorted(maps.Keys(l.pages)) {
+		p := l.pages[index]
+		if p.loaded && len(p.exts) == 0 {
+			continue
+		}
+		if !p.loaded || (!p.dirty && p.ref.id != 0) {
+			m.pages = append(m.pages, p.ref)
+			continue
+		}
+		rec := marshalPage(p.exts)
+		id, err := save(index, rec)
+		if err != nil {
+			return chunkMap{}, err
+		}
+		m.pages = append(m.pages, pageRef{index, bytesOf(p.exts), id, pageSum(rec)})
+	}
+	return m, nil
+}
+
+// settle takes over the page records that m names.
+func (l *liveMap) settle(m chunkMap) {
+	for _, ref := range m.pages {
+		p := l.pages[ref.index]
+		p.ref, p.dirty = ref, false
+	}
+}

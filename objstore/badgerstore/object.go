@@ -1,0 +1,589 @@
+package badgerstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" //nolint:gosec // S3's ETag of SSE-S3 objects is MD5
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"strconv"
+	"strings"
+
+	"kmsfs/kms"
+	"kmsfs/objstore"
+	"kmsfs/objstore/badgerstore/kv"
+)
+
+// maxMetadata is S3's limit of user metadata, in bytes of names and values.
+const maxMetadata = 2 << 10
+
+// PutObject writes a new current version.
+func (s *Store) PutObject(ctx context.Context, in objstore.PutInput) (objstore.Object, error) {
+	b, enc, err := s.checkPut(ctx, in.Bucket, in.Key, in.Encryption, in.Metadata)
+	if err != nil {
+		return objstore.Object{}, s.failed("PutObject", in.Bucket, in.Key, err)
+	}
+	src, env, err := s.newKeyFor(ctx, in.Bucket, in.Key, enc)
+	if err != nil {
+		return objstore.Object{}, s.failed("PutObject", in.Bucket, in.Key, err)
+	}
+	f := &file{s: s, pending: map[int64][]byte{}}
+	f.use(src, env)
+	o, err := s.upload(ctx, f, b, in)
+	s.abandon(src, err != nil)
+	return o, s.failed("PutObject", in.Bucket, in.Key, err)
+}
+
+func (s *Store) failed(op, bucket, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var ke *kms.Error
+	if errors.As(err, &ke) {
+		return fmt.Errorf("%s %s/%s: %w", op, bucket, key, err)
+	}
+	return &objstore.Error{Code: objstore.CodeOf(wrap(op, err)), Op: op, Bucket: bucket, Key: key, Err: err}
+}
+
+func (s *Store) checkPut(ctx context.Context, name, key string, enc *objstore.Encryption, meta map[string]string) (*bucket, objstore.Encryption, error) {
+	b, err := s.bucket(name)
+	if err != nil {
+		return nil, objstore.Encryption{}, err
+	}
+	if err := errors.Join(checkKey(key), s.admit()); err != nil {
+		return nil, objstore.Encryption{}, err
+	}
+	n := 0
+	for k, v := range meta {
+		n += len(k) + len(v)
+	}
+	if n > maxMetadata {
+		return nil, objstore.Encryption{}, fail(objstore.MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size: %d bytes, at most %d", n, maxMetadata)
+	}
+	if enc == nil {
+		enc = &b.Default
+	}
+	resolved, err := s.ResolveEncryption(ctx, *enc)
+	return b, resolved, err
+}
+
+// upload stores the body and makes it current.
+func (s *Store) upload(ctx context.Context, f *file, b *bucket, in objstore.PutInput) (objstore.Object, error) {
+	etag, err := f.fill(ctx, in.Body)
+	if err != nil {
+		return objstore.Object{}, err
+	}
+	v := f.version(f.env)
+	v.contentType, v.metadata = in.ContentType, maps.Clone(in.Metadata)
+	if f.enc.Algorithm == objstore.AES256 {
+		v.etag = etag
+	}
+	var made *inode
+	err = s.update("PutObject", func(t *txn) (err error) {
+		if err := t.store(f, v); err != nil {
+			return err
+		}
+		made, err = t.putCurrent(b, in.Key, v, in.Condition)
+		return err
+	})
+	if err != nil {
+		return objstore.Object{}, err
+	}
+	return objectOf(made, in.Key, true), nil
+}
+
+// fill writes all of r and gives its MD5.
+func (f *file) fill(ctx context.Context, r io.Reader) (string, error) {
+	var sum hash.Hash = md5.New() //nolint:gosec // see above
+	buf := getBuffer(resealChunks * chunkSize)
+	defer putBuffer(buf)
+	defer clear(buf)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := io.ReadFull(r, buf)
+		sum.Write(buf[:n])
+		if werr := f.WriteChunks(f.size/chunkSize, buf[:n]); werr != nil {
+			return "", werr
+		}
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if err := f.startSession(); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), f.flush(commitInline)
+}
+
+// putCurrent makes v the current version of a key.
+func (t *txn) putCurrent(b *bucket, key string, v *version, c objstore.Condition) (*inode, error) {
+	p, name, err := t.makeDirs(b, key)
+	if err != nil {
+		return nil, err
+	}
+	cur, err := t.s.current(t, spot{dir: p, name: name})
+	if err != nil {
+		return nil, err
+	}
+	if err := check(c, cur); err != nil {
+		return nil, err
+	}
+	if err := t.newVersion(b, v); err != nil {
+		return nil, err
+	}
+	in, err := t.fileAt(p, name, v.metadata)
+	if err != nil {
+		return nil, err
+	}
+	if b.Versioning == objstore.VersioningSuspended {
+		if err := t.dropNull(p, name); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := t.setVersion(in, v, false); err != nil {
+		return nil, err
+	}
+	in.Mtime, in.Ctime = t.now, t.now
+	applyMetadata(in, v.metadata)
+	return in, nil
+}
+
+// fileAt gives the file of a name, made when there is none.
+func (t *txn) fileAt(p *inode, name string, meta map[string]string) (*inode, error) {
+	d, err := t.dirent(p.Ino, name)
+	if err != nil {
+		return nil, err
+	}
+	if d.file != 0 {
+		in, err := t.edit(d.file)
+		if err != nil || isRegular(in.Mode) {
+			return in, err
+		}
+		return nil, fail(objstore.InvalidRequest, "the name is taken by a symbolic link or special file of a mount")
+	}
+	in, err := t.newInode(p, name, objstore.NodeInit{Mode: sIFREG | 0o644})
+	if err == nil {
+		applyMetadata(in, meta)
+	}
+	return in, err
+}
+
+// check is a precondition: RFC 9110 §13.1, S3 "Conditional requests".
+func check(c objstore.Condition, cur *inode) error {
+	switch {
+	case c.IfNoneMatch == "*" && cur != nil:
+		return fail(objstore.PreconditionFailed, "At least one of the pre-conditions you specified did not hold: If-None-Match")
+	case c.IfMatch != "" && cur == nil:
+		return objstore.NoSuchKey
+	case c.IfMatch != "" && strings.Trim(c.IfMatch, `"`) != cur.ver.etag:
+		return fail(objstore.PreconditionFailed, "At least one of the pre-conditions you specified did not hold: If-Match")
+	case c.IfNoneMatch != "" && c.IfNoneMatch != "*":
+		return fail(objstore.InvalidArgument, "If-None-Match takes * only")
+	}
+	return nil
+}
+
+// The user metadata that s3fs keeps POSIX attributes in.
+const (
+	metaMode  = "mode"
+	metaUID   = "uid"
+	metaGID   = "gid"
+	metaMtime = "mtime"
+)
+
+// posixMetadata is the user metadata of a version, with the attributes as s3fs has them.
+func posixMetadata(in *inode) map[string]string {
+	m := map[string]string{}
+	if in.ver != nil {
+		maps.Copy(m, in.ver.metadata)
+	}
+	m[metaMode] = strconv.FormatUint(uint64(in.Mode), 10)
+	m[metaUID] = strconv.FormatUint(uint64(in.UID), 10)
+	m[metaGID] = strconv.FormatUint(uint64(in.GID), 10)
+	m[metaMtime] = strconv.FormatInt(in.Mtime.Sec, 10)
+	return m
+}
+
+// applyMetadata takes attributes over from user metadata; what does not parse is left as plain metadata.
+func applyMetadata(in *inode, m map[string]string) {
+	if n, err := strconv.ParseUint(m[metaMode], 10, 32); err == nil {
+		in.Mode = in.Mode&sIFMT | uint32(n)&0o7777
+	}
+	if n, err := strconv.ParseUint(m[metaUID], 10, 32); err == nil {
+		in.UID = uint32(n)
+	}
+	if n, err := strconv.ParseUint(m[metaGID], 10, 32); err == nil {
+		in.GID = uint32(n)
+	}
+	if n, err := strconv.ParseInt(m[metaMtime], 10, 64); err == nil {
+		in.Mtime = objstore.Time{Sec: n}
+	}
+}
+
+// directoryObject is how a directory shows as a key with a "/" at its end: empty, and without a KMS key.
+func directoryObject(in *inode, key string) objstore.Object {
+	return objstore.Object{
+		Key: key, VersionID: objstore.NullVersion, IsLatest: true, ETag: "d41d8cd98f00b204e9800998ecf8427e",
+		LastModified: in.Mtime.Time(), Encryption: objstore.Encryption{Algorithm: objstore.AES256},
+		ContentType: "application/x-directory", Metadata: posixMetadata(in),
+	}
+}
+
+func describe(in *inode, key string, latest bool) objstore.Object {
+	if isDir(in.Mode) {
+		return directoryObject(in, key)
+	}
+	return objectOf(in, key, latest)
+}
+
+// version finds a version of a key by its id.
+func (s *Store) version(op, name, key string, id objstore.VersionID) (in *inode, o objstore.Object, err error) {
+	b, err := s.bucket(name)
+	if err != nil {
+		return nil, o, err
+	}
+	err = s.view(op, func(r kv.Reader) error {
+		found, latest, err := s.find(r, b, key, id)
+		if found != nil {
+			o = describe(found, key, latest)
+		}
+		if err == nil && found.marker {
+			err = objstore.MethodNotAllowed
+		}
+		in = found
+		return err
+	})
+	return in, o, s.failed(op, name, key, err)
+}
+
+// HeadObject describes a version.
+func (s *Store) HeadObject(_ context.Context, bucket, key string, v objstore.VersionID) (objstore.Object, error) {
+	_, o, err := s.version("HeadObject", bucket, key, v)
+	return o, err
+}
+
+// GetObject opens a version for reading.
+func (s *Store) GetObject(ctx context.Context, bucket, key string, v objstore.VersionID) (objstore.Object, objstore.Reader, error) {
+	in, o, err := s.version("GetObject", bucket, key, v)
+	if err != nil {
+		return o, nil, err
+	}
+	if isDir(in.Mode) {
+		return o, &versionReader{}, nil
+	}
+	r, err := s.openReader(ctx, in.ver)
+	return o, r, s.failed("GetObject", bucket, key, err)
+}
+
+// DeleteObject removes a version, or the current one as the bucket's versioning has it.
+func (s *Store) DeleteObject(_ context.Context, name, key string, id objstore.VersionID, c objstore.Condition) (o objstore.Object, err error) {
+	b, err := s.bucket(name)
+	if err != nil {
+		return o, err
+	}
+	err = s.update("DeleteObject", func(t *txn) error {
+		sp, ok, err := s.locate(t, b, key)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			if !ok {
+				return objstore.NoSuchVersion
+			}
+			o, err = t.deleteVersion(sp, key, id)
+			return err
+		}
+		o, err = t.deleteCurrent(b, sp, ok, key, c)
+		return err
+	})
+	return o, s.failed("DeleteObject", name, key, err)
+}
+
+func (t *txn) deleteCurrent(b *bucket, sp spot, ok bool, key string, c objstore.Condition) (o objstore.Object, err error) {
+	var cur *inode
+	if ok {
+		if cur, err = t.s.current(t, sp); err != nil {
+			return o, err
+		}
+	}
+	if err := check(c, cur); err != nil {
+		return o, err
+	}
+	if cur == nil {
+		if dir := sp.marker(); ok && dir != nil {
+			return directoryObject(dir, key), t.deleteDirectory(dir)
+		}
+		return o, nil // deleting what does not exist is no error
+	}
+	p, err := t.directory(sp.dir.Ino)
+	if err != nil {
+		return o, err
+	}
+	o = objectOf(cur, key, true)
+	if err := t.unlinkFile(p, sp.name, cur.Ino, true); err != nil {
+		return o, err
+	}
+	if b.Versioning != objstore.VersioningOff {
+		err := t.eachNoncurrent(p.hist, sp.name, func(_ []byte, in *inode) (bool, error) {
+			o = objectOf(in, key, true)
+			return false, nil
+		})
+		if err != nil {
+			return o, err
+		}
+	}
+	return o, t.prune(p)
+}
+
+// unlinkFile takes a name from a file, keeping its version as the bucket wants it.
+func (t *txn) unlinkFile(p *inode, name string, ino objstore.Ino, marker bool) error {
+	in, err := t.edit(ino)
+	if err != nil {
+		return err
+	}
+	kept := false
+	if marker {
+		if kept, err = t.retire(p, name, in, true); err != nil {
+			return err
+		}
+	}
+	d, err := t.dirent(p.Ino, name)
+	if err != nil {
+		return err
+	}
+	t.setDirent(p.Ino, name, dirent{dir: d.dir})
+	t.touch(p)
+	return t.dropLink(in, p.Ino, name, kept)
+}
+
+// deleteDirectory removes the key that a directory is; keys under it keep the directory in being.
+func (t *txn) deleteDirectory(dir *inode) error {
+	in, err := t.directory(dir.Ino)
+	if err != nil {
+		return err
+	}
+	in.implicit = true
+	return t.prune(in)
+}
+
+// deleteVersion removes one version for good. When it was the current one, the next older becomes current.
+func (t *txn) deleteVersion(sp spot, key string, id objstore.VersionID) (o objstore.Object, err error) {
+	cur, err := t.s.current(t, sp)
+	if err != nil {
+		return o, err
+	}
+	if cur != nil && cur.ver.id == id {
+		o = objectOf(cur, key, true)
+		p, err := t.directory(sp.dir.Ino)
+		if err != nil {
+			return o, err
+		}
+		if err := t.unlinkFile(p, sp.name, cur.Ino, false); err != nil {
+			return o, err
+		}
+		if err := t.revive(sp); err != nil {
+			return o, err
+		}
+		return o, t.prune(p)
+	}
+	found := false
+	err = t.eachNoncurrent(sp.hist, sp.name, func(k []byte, in *inode) (bool, error) {
+		if in.ver.id != id {
+			return true, nil
+		}
+		found = true
+		o = objectOf(in, key, false)
+		return false, t.dropNoncurrent(k, in)
+	})
+	if err == nil && !found {
+		return o, objstore.NoSuchVersion
+	}
+	if err == nil && cur == nil {
+		err = t.revive(sp)
+	}
+	return o, err
+}
+
+// revive makes the newest version of a name current when the name has no current one, as after a delete marker was removed.
+func (t *txn) revive(sp spot) error {
+	if sp.dir == nil {
+		return nil
+	}
+	p, err := t.directory(sp.dir.Ino)
+	if err != nil {
+		return err
+	}
+	return t.eachNoncurrent(sp.hist, sp.name, func(k []byte, old *inode) (bool, error) {
+		if old.marker {
+			return false, nil
+		}
+		in, err := t.newInode(p, sp.name, objstore.NodeInit{Mode: old.Mode, UID: old.UID, GID: old.GID, Xattrs: old.Xattrs})
+		if err != nil {
+			return false, err
+		}
+		if _, err := t.setVersion(in, old.ver, false); err != nil {
+			return false, err
+		}
+		in.Mtime = old.Mtime
+		t.Delete(k)
+		t.Delete(refKey(old.ver.content, k))
+		t.count(in.bucket, func(u *objstore.BucketUsage) {
+			u.Noncurrent--
+			u.NoncurrBytes -= old.ver.size
+		})
+		return false, nil
+	})
+}
+
+// CopyObject writes a version of one key as the current version of another.
+func (s *Store) CopyObject(ctx context.Context, in objstore.CopyInput) (o objstore.Object, err error) {
+	from, head, err := s.version("CopyObject", in.SrcBucket, in.SrcKey, in.SrcVersion)
+	if err != nil {
+		return o, err
+	}
+	meta, ctype := in.Metadata, in.ContentType
+	if meta == nil {
+		meta, ctype = head.Metadata, head.ContentType
+	}
+	b, enc, err := s.checkPut(ctx, in.Bucket, in.Key, in.Encryption, meta)
+	if err != nil {
+		return o, s.failed("CopyObject", in.Bucket, in.Key, err)
+	}
+	if from.ver != nil && storedSettings(from.ver.env).Equal(enc) {
+		env, err := s.shareKey(ctx, from.ver, in.Bucket, in.Key)
+		if err != nil {
+			return o, s.failed("CopyObject", in.Bucket, in.Key, err)
+		}
+		src := copySource{in.SrcBucket, in.SrcKey, from.ver.id, from.ver.content}
+		return s.copyShared(b, src, in, env, meta, ctype)
+	}
+	r, err := s.openReader(ctx, from.ver)
+	if err != nil {
+		return o, s.failed("CopyObject", in.SrcBucket, in.SrcKey, err)
+	}
+	defer r.Close()
+	return s.PutObject(ctx, objstore.PutInput{
+		Bucket: in.Bucket, Key: in.Key, Body: io.NewSectionReader(r, 0, r.Size()), Encryption: &enc,
+		ContentType: ctype, Metadata: meta, Condition: in.Condition,
+	})
+}
+
+// shareKey wraps a version's data key for another name, for a caller who may open it.
+func (s *Store) shareKey(ctx context.Context, v *version, bucket, key string) (kms.Envelope, error) {
+	dataKey, err := s.kms.OpenDataKey(ctx, v.env)
+	if err != nil {
+		return v.env, err
+	}
+	kms.Wipe(dataKey)
+	req := envelopeRequest(bucket, key, storedSettings(v.env))
+	if v.env.Algorithm == kms.SSES3 || v.env.ResourceARN == req.ObjectARN || v.env.BucketKey && v.env.ResourceARN == req.BucketARN {
+		return v.env, nil
+	}
+	return s.kms.RewrapDataKey(ctx, v.env, req)
+}
+
+type copySource struct {
+	bucket, key string
+	id          objstore.VersionID
+	content     [16]byte
+}
+
+// copyShared makes a version on the source's content.
+func (s *Store) copyShared(b *bucket, src copySource, in objstore.CopyInput, env kms.Envelope, meta map[string]string, ctype string) (o objstore.Object, err error) {
+	sb, err := s.bucket(src.bucket)
+	if err != nil {
+		return o, err
+	}
+	err = s.update("CopyObject", func(t *txn) error {
+		from, _, err := s.find(t, sb, src.key, src.id)
+		if err != nil {
+			return err
+		}
+		if from.ver == nil || !bytes.Equal(from.ver.content[:], src.content[:]) {
+			return fail(objstore.PreconditionFailed, "the source was rewritten meanwhile: try again")
+		}
+		v := *from.ver
+		v.env, v.metadata, v.contentType, v.etag = env, meta, ctype, newETag()
+		if env.Algorithm == kms.SSES3 {
+			v.etag = from.ver.etag
+		}
+		made, err := t.putCurrent(b, in.Key, &v, in.Condition)
+		if err == nil {
+			o = objectOf(made, in.Key, true)
+		}
+		return err
+	})
+	return o, s.failed("CopyObject", in.Bucket, in.Key, err)
+}
+
+// Restore makes a copy of a version the current one.
+func (s *Store) Restore(ctx context.Context, parent objstore.Ino, name string, id objstore.VersionID) (*objstore.Node, error) {
+	old, err := s.versionInode(parent, name, id)
+	if err != nil {
+		return nil, err
+	}
+	bucket, dir, err := s.PathOf(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	env, err := s.shareKey(ctx, old.ver, bucket, dir+name)
+	if err != nil {
+		return nil, wrap("Restore", err)
+	}
+	var in *inode
+	err = s.update("Restore", func(t *txn) error {
+		again, _, err := s.findVersion(t, parent, name, id)
+		if err != nil {
+			return err
+		}
+		if again.ver == nil || again.ver.content != old.ver.content {
+			return fail(objstore.PreconditionFailed, "the version was replaced meanwhile: try again")
+		}
+		in, err = t.restore(parent, name, again, env)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &in.Node, nil
+}
+
+func (t *txn) restore(parent objstore.Ino, name string, old *inode, env kms.Envelope) (*inode, error) {
+	p, err := t.directory(parent)
+	if err != nil {
+		return nil, err
+	}
+	d, err := t.dirent(parent, name)
+	if err != nil {
+		return nil, err
+	}
+	var in *inode
+	switch {
+	case d.dir != 0:
+		return nil, objstore.IsDirectory
+	case d.file != 0:
+		in, err = t.edit(d.file)
+	default:
+		in, err = t.newInode(p, name, objstore.NodeInit{Mode: old.Mode, UID: old.UID, GID: old.GID, Xattrs: old.Xattrs})
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := *old.ver
+	v.env, v.etag = env, newETag()
+	if err := t.newVersion(t.s.bucketByID(p.bucket), &v); err != nil {
+		return nil, err
+	}
+	_, err = t.setVersion(in, &v, false)
+	in.Mtime, in.Ctime = t.now, t.now
+	return in, err
+}

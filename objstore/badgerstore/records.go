@@ -1,0 +1,46 @@
+package badgerstore
+
+import (
+	"context"
+
+	"kmsfs/objstore/badgerstore/kv"
+)
+
+// Records keeps the records of the local key provider in the store's database, so that a backup of the store has them.
+// The provider has sealed them.
+type Records struct{ s *Store }
+
+// Records gives the place of the key provider's records.
+func (s *Store) Records() Records { return Records{s} }
+
+func kmsKey(name string) []byte { return append([]byte{kKMS}, name...) }
+
+// Load reads all records.
+func (r Records) Load() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	err := r.s.view("LoadKeys", func(rd kv.Reader) error {
+		prefix := kmsKey("")
+		return rd.Ascend(prefix, after(prefix), func(k, v []byte) (bool, error) {
+			out[string(k[1:])] = append([]byte{}, v...)
+			return true, nil
+		})
+	})
+	return out, err
+}
+
+// Save is atomic and survives power loss.
+func (r Records) Save(puts map[string][]byte, deletes []string) error {
+	err := r.s.update("SaveKeys", func(t *txn) error {
+		for name, rec := range puts {
+			t.Put(kmsKey(name), rec)
+		}
+		for _, name := range deletes {
+			t.Delete(kmsKey(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.s.Sync(context.Background())
+}

@@ -1,0 +1,184 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"kmsfs/kms"
+	"kmsfs/objstore"
+	"kmsfs/objstore/badgerstore/content"
+	"kmsfs/objstore/badgerstore/kv"
+	"kmsfs/objstore/seal"
+)
+
+// Options of a store.
+type Options struct {
+	// Secret seals the metadata: 32 bytes, derived from the root key.
+	Secret []byte
+	Logger *slog.Logger
+	// SyncEvery is how long a change may wait to survive power loss when nobody asks for it. Default 5 s.
+	SyncEvery time.Duration
+}
+
+// Store is the embedded store: objstore.Store, objstore.Tree and objstore.Maintainer over one directory.
+//
+// LOCK ORDER: file.mu, then wmu, then kv's own lock, then mu. wmu is held by the one transaction that writes;
+// mu guards the small tables below it and is never held over I/O.
+type Store struct {
+	dir  string
+	log  *slog.Logger
+	lock *os.File
+	db   *kv.DB
+	data *content.Dir
+	kms  *kms.Service
+
+	wmu sync.Mutex
+
+	nodes   nodeCache
+	mu      sync.Mutex
+	buckets map[string]*bucket
+	byID    map[bucketID]*bucket
+	usage   map[bucketID]objstore.BucketUsage
+	open    map[objstore.Ino]int       // Files of each inode
+	holders map[seal.ContentID]*holder // contents that open files and readers use
+	garbage map[seal.ContentID]int64   // bytes of a content that no version uses, estimated
+	removed []seal.ContentID           // contents whose garbage record can go
+	counter map[string]*counter
+
+	stop    context.CancelFunc
+	sweeps  chan seal.ContentID
+	workers sync.WaitGroup
+}
+
+// Open opens the store in dir, or makes it. Nobody else may have it open (ErrLocked). What was fsynced or closed
+// before a crash is recovered. SetKMS has to follow before the first object is read or written.
+//
+// Errors: ErrLocked, ErrNewerFormat, ErrWrongKey, ErrNotStore, kv's for a damaged database.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	lf, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		dir: dir, log: o.Logger, lock: lf,
+		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]objstore.BucketUsage{},
+		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{},
+		counter: map[string]*counter{}, sweeps: make(chan seal.ContentID, 64),
+	}
+	s.nodes.init()
+	if err := s.start(o); err != nil {
+		return nil, errors.Join(err, s.shut())
+	}
+	return s, nil
+}
+
+func (s *Store) start(o Options) (err error) {
+	if err := openHeader(s.dir, o.Secret); err != nil {
+		return err
+	}
+	if s.data, err = content.Open(filepath.Join(s.dir, "content")); err != nil {
+		return err
+	}
+	s.db, err = kv.Open(s.dir, o.Secret, kv.Options{Logger: o.Logger, SyncEvery: o.SyncEvery, BeforeSync: s.data.Sync})
+	if err != nil {
+		return fmt.Errorf("open the metadata of %s: %w", s.dir, err)
+	}
+	if err := s.loadBuckets(); err != nil {
+		return err
+	}
+	if err := s.recover(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.workers.Go(func() { s.sweepLoop(ctx) })
+	return nil
+}
+
+// SetKMS gives the store the key service that wraps its data keys. The local provider's own records lie in this
+// store (see Records), so the service can only be made once the store is open.
+func (s *Store) SetKMS(k *kms.Service) { s.kms = k }
+
+// Close makes everything durable and gives the directory free.
+func (s *Store) Close() error {
+	s.stop()
+	s.workers.Wait()
+	return s.shut()
+}
+
+func (s *Store) shut() error {
+	var errs []error
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.data != nil {
+		errs = append(errs, s.data.Close())
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// Sync makes everything acknowledged before survive power loss.
+func (s *Store) Sync(context.Context) error { return wrap("Sync", s.db.Sync()) }
+
+// SyncTree is Sync: one journal orders all changes.
+func (s *Store) SyncTree(ctx context.Context) error { return s.Sync(ctx) }
+
+// Space is the disk's size and what new data may still take.
+func (s *Store) Space() (total, free int64, err error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(s.dir, &st); err != nil {
+		return 0, 0, err
+	}
+	free = int64(st.Bavail)*st.Bsize - reserve
+	return int64(st.Blocks) * st.Bsize, max(free, 0), nil
+}
+
+// reserve is the space that only deletion and the database's own upkeep may use.
+const reserve = 64 << 20
+
+// admit refuses new data when the disk is nearly full, so that deleting stays possible.
+func (s *Store) admit() error {
+	if !s.db.LowSpace() {
+		return nil
+	}
+	return &objstore.Error{Code: objstore.InsufficientStorage, Message: "the disk of the store is full", Err: syscall.ENOSPC}
+}
+
+// wrap gives an error of the layers below a code: what fails authentication is IntegrityError.
+func wrap(op string, err error) error {
+	var oe *objstore.Error
+	if err == nil || errors.As(err, &oe) {
+		return err
+	}
+	e := &objstore.Error{Code: objstore.InternalError, Op: op, Err: err}
+	var corrupt *kv.CorruptError
+	var code objstore.Code
+	switch {
+	case errors.As(err, &code):
+		e.Code = code
+	case errors.As(err, &corrupt), errors.Is(err, seal.ErrAuth), errors.Is(err, errRecord), errors.Is(err, content.ErrMissing):
+		e.Code = objstore.IntegrityError
+	case errors.Is(err, syscall.ENOSPC):
+		e.Code = objstore.InsufficientStorage
+	default:
+		var ke *kms.Error
+		if errors.As(err, &ke) {
+			return err
+		}
+	}
+	return e
+}
+
+func fail(code objstore.Code, format string, args ...any) error {
+	return &objstore.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}

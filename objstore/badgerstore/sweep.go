@@ -1,0 +1,516 @@
+package badgerstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"kmsfs/kms"
+	"kmsfs/objstore"
+	"kmsfs/objstore/badgerstore/content"
+	"kmsfs/objstore/badgerstore/kv"
+	"kmsfs/objstore/seal"
+)
+
+const (
+	// sweepAfter is how many dead bytes of one content make its sweep urgent.
+	sweepAfter = 16 << 20
+	// sweepEvery is when contents with fewer are swept.
+	sweepEvery = 30 * time.Second
+	// maxCountedRefs bounds the cost of asking whether a content is shared.
+	maxCountedRefs = 64
+)
+
+// countRefs counts the records that use a content, up to maxCountedRefs.
+func countRefs(r kv.Reader, id seal.ContentID) (n int, err error) {
+	prefix := refPrefix(id)
+	err = r.Ascend(prefix, after(prefix), func(_, _ []byte) (bool, error) {
+		n++
+		return n < maxCountedRefs, nil
+	})
+	return n, err
+}
+
+func (s *Store) countRefs(id seal.ContentID) (n int, err error) {
+	err = s.db.View(func(r kv.Reader) error {
+		n, err = countRefs(r, id)
+		return err
+	})
+	return n, err
+}
+
+// dropContent ends a record's use of a version's content; the last one takes the content away. kept says that
+// another record has taken over the same version, so that nothing of it became garbage.
+func (t *txn) dropContent(v *version, holder []byte, kept bool) error {
+	if v.content == noContent {
+		return nil
+	}
+	t.Delete(refKey(v.content, holder))
+	n, err := countRefs(t, v.content)
+	if err != nil || n > 0 && kept {
+		return err
+	}
+	if n > 0 {
+		return t.litter(v.content, v.chunks.inline)
+	}
+	exts, err := t.allExtents(v)
+	if err != nil {
+		return err
+	}
+	if t.s.inUse(v.content) > 0 { // an open file may commit it yet: decided when it closes
+		t.after(func() { t.s.doom(v.content) })
+		return t.litter(v.content, exts)
+	}
+	return t.destroy(v.content, exts)
+}
+
+// allExtents gives the extents of a version and of every page of its content.
+func (t *txn) allExtents(v *version) (exts []extent, err error) {
+	exts = v.chunks.inline
+	if len(v.chunks.pages) == 0 {
+		return exts, nil
+	}
+	err = eachPage(t, v.content, func(_ []byte, _ uint64, more []extent) error {
+		exts = append(exts[:len(exts):len(exts)], more...)
+		return nil
+	})
+	return exts, err
+}
+
+// eachPage visits all page records of a content.
+func eachPage(r kv.Reader, id seal.ContentID, fn func(k []byte, page uint64, exts []extent) error) error {
+	prefix := pagePrefix(id)
+	return r.Ascend(prefix, after(prefix), func(k, rec []byte) (bool, error) {
+		exts, err := unmarshalPage(rec)
+		if err != nil {
+			return false, err
+		}
+		return true, fn(append([]byte{}, k...), binary.BigEndian.Uint64(k[len(k)-8:]), exts)
+	})
+}
+
+// destroy removes all that a content has: chunks in the data table, pages, and its file once the transaction is through.
+func (t *txn) destroy(id seal.ContentID, exts []extent) error {
+	err := eachPage(t, id, func(k []byte, _ uint64, _ []extent) error {
+		t.Delete(k)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	bulk := false
+	for _, e := range exts {
+		if e.small() {
+			t.DeleteData(dataID(id, e.slot))
+		} else {
+			bulk = true
+		}
+	}
+	if bulk {
+		t.Put(garbageKey(id), []byte{0})
+		t.later = append(t.later, func() { t.s.removeContent(id) })
+	} else {
+		t.Delete(garbageKey(id))
+	}
+	return nil
+}
+
+// doom lets the last user of a content ask whether it is still needed.
+func (s *Store) doom(id seal.ContentID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.holders[id]; h != nil {
+		h.doomed = true
+	}
+}
+
+// removeContent removes a content's file, or leaves it to the last who reads it.
+func (s *Store) removeContent(id seal.ContentID) {
+	s.mu.Lock()
+	if h := s.holders[id]; h != nil {
+		h.doomed = true
+		s.mu.Unlock()
+		return
+	}
+	delete(s.garbage, id)
+	s.mu.Unlock()
+	if err := s.data.Remove(id); err != nil {
+		s.log.Error("a content file was not removed; gc will", "content", id, "err", err)
+		return
+	}
+	s.mu.Lock()
+	s.removed = append(s.removed, id)
+	s.mu.Unlock()
+}
+
+// litter notes slots of a content that became garbage but cannot be freed at once.
+func (t *txn) litter(id seal.ContentID, exts []extent) error {
+	old, err := t.Get(garbageKey(id))
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return err
+	}
+	small := slices.DeleteFunc(slices.Clone(exts), func(e extent) bool { return !e.small() })
+	if len(old) > 0 {
+		r := reader{b: old}
+		small = append(r.slots(), small...)
+		if r.err != nil {
+			return r.err
+		}
+	}
+	w := writer{}
+	w.slots(small)
+	t.Put(garbageKey(id), w.b)
+	n := bytesOf(exts)
+	t.after(func() { t.s.noteGarbage(id, n) })
+	return nil
+}
+
+// slots writes extents in any order: only the slots of the data table count.
+func (w *writer) slots(exts []extent) {
+	w.uint(uint64(len(exts)))
+	for _, e := range exts {
+		w.uint(e.slot &^ smallSlot)
+	}
+}
+
+func (r *reader) slots() (exts []extent) {
+	for range r.count(1) {
+		exts = append(exts, extent{count: 1, slot: r.uint() | smallSlot, tail: 1})
+	}
+	return exts
+}
+
+func (s *Store) noteGarbage(id seal.ContentID, n int64) {
+	s.mu.Lock()
+	s.garbage[id] += n
+	urgent := s.garbage[id] >= sweepAfter
+	s.mu.Unlock()
+	if urgent {
+		select {
+		case s.sweeps <- id:
+		default: // the next round takes it
+		}
+	}
+}
+
+// punch gives slots back to the disk. A failure costs space only, until the next sweep.
+func (s *Store) punch(src *source, exts []extent) {
+	for _, e := range exts {
+		if e.small() {
+			continue
+		}
+		if err := s.data.Punch(src.id, src.slotSize(), e.slot, uint64(e.count)); err != nil {
+			s.log.Warn("space was not given back; gc will", "content", src.id, "err", err)
+			return
+		}
+	}
+}
+
+// abandon closes a source. If it was written to and not committed, what it wrote is garbage.
+func (s *Store) abandon(src *source, dirty bool) {
+	id := src.id
+	src.close()
+	if !dirty {
+		return
+	}
+	n, err := s.countRefs(id)
+	if err != nil {
+		s.log.Warn("an abandoned content stays until gc", "content", id, "err", err)
+		return
+	}
+	if n == 0 {
+		s.removeContent(id)
+	} else {
+		s.noteGarbage(id, sweepAfter/4)
+	}
+}
+
+// sweepLoop gives space back in the background and removes expired versions.
+func (s *Store) sweepLoop(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	expire := time.NewTicker(time.Hour)
+	defer expire.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case id := <-s.sweeps:
+			s.trySweep(id)
+		case <-tick.C:
+			s.sweepAll()
+		case now := <-expire.C:
+			if _, err := s.expire(ctx, now); err != nil {
+				s.log.Error("noncurrent versions were not expired", "err", err)
+			}
+		}
+	}
+}
+
+func (s *Store) trySweep(id seal.ContentID) {
+	if _, err := s.sweep(id); err != nil {
+		s.log.Error("a content was not swept", "content", id, "err", err)
+	}
+}
+
+// sweepAll takes every content with garbage, and forgets the removed ones.
+func (s *Store) sweepAll() {
+	s.forgetRemoved()
+	s.mu.Lock()
+	ids := make([]seal.ContentID, 0, len(s.garbage))
+	for id := range s.garbage {
+		ids = append(ids, id)
+	}
+	s.mu.Unlock()
+	for _, id := range ids {
+		s.trySweep(id)
+	}
+}
+
+func (s *Store) forgetRemoved() {
+	s.mu.Lock()
+	ids := s.removed
+	s.removed = nil
+	s.mu.Unlock()
+	if len(ids) == 0 {
+		return
+	}
+	err := s.update("Sweep", func(t *txn) error {
+		for _, id := range ids {
+			t.Delete(garbageKey(id))
+		}
+		return nil
+	})
+	if err != nil {
+		s.log.Warn("records of removed contents stay until gc", "err", err)
+	}
+}
+
+// sweep gives back every slot of a content that no version, draft or open file uses. It returns the bytes given back.
+func (s *Store) sweep(id seal.ContentID) (freed int64, err error) {
+	s.mu.Lock()
+	delete(s.garbage, id)
+	s.mu.Unlock()
+	before, err := s.allocated(id)
+	if err != nil {
+		return 0, err
+	}
+	l, err := s.liveSlots(id)
+	if err != nil {
+		return 0, err
+	}
+	if l.refs == 0 {
+		return before, s.sweepUnused(id)
+	}
+	if err := s.punchAllBut(id, l); err != nil {
+		return 0, err
+	}
+	if err := s.sweepRecords(id, l); err != nil {
+		return 0, err
+	}
+	now, err := s.allocated(id)
+	return max(before-now, 0), err
+}
+
+func (s *Store) allocated(id seal.ContentID) (int64, error) {
+	_, n, err := s.data.Stat(id)
+	if errors.Is(err, content.ErrMissing) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// sweepUnused removes a content that no record uses, unless a file has it open.
+func (s *Store) sweepUnused(id seal.ContentID) error {
+	s.doom(id)
+	if s.inUse(id) > 0 {
+		return nil
+	}
+	err := s.update("Sweep", func(t *txn) error {
+		exts, err := t.litterOf(id)
+		if err != nil {
+			return err
+		}
+		if n, err := countRefs(t, id); err != nil || n > 0 {
+			return err
+		}
+		return t.destroy(id, exts)
+	})
+	if err != nil || s.inUse(id) > 0 {
+		return err
+	}
+	s.removeContent(id)
+	return nil
+}
+
+// litterOf gives the slots of the data table that became garbage.
+func (t *txn) litterOf(id seal.ContentID) ([]extent, error) {
+	rec, err := t.Get(garbageKey(id))
+	if err != nil {
+		return nil, ignore(notFound(err, objstore.NoSuchNode), objstore.NoSuchNode)
+	}
+	r := reader{b: rec}
+	exts := r.slots()
+	return exts, r.end()
+}
+
+// liveSet is what of a content is in use.
+type liveSet struct {
+	refs     int             // records that use it
+	slotSize int             // of its file
+	limit    uint64          // file slots from here on are not judged: their users may not be visible yet
+	bulk     []extent        // file slots
+	small    map[uint64]bool // slots of the data table
+	pages    map[uint64]bool // page ids
+	dead     [][]byte        // keys of page records that nobody uses
+}
+
+func (l *liveSet) add(exts []extent) {
+	for _, e := range exts {
+		if e.small() {
+			l.small[e.slot] = true
+		} else {
+			l.bulk = append(l.bulk, e)
+		}
+	}
+}
+
+// liveSlots collects what is in use. Open files are asked before and after the records are read, so that nothing which
+// passes from one to the other meanwhile is missed.
+func (s *Store) liveSlots(id seal.ContentID) (*liveSet, error) {
+	l := &liveSet{small: map[uint64]bool{}, pages: map[uint64]bool{}}
+	if err := s.sizeSlots(id, l); err != nil || l.slotSize == 0 {
+		return l, err
+	}
+	s.liveInMemory(id, l)
+	err := s.db.View(func(r kv.Reader) error {
+		prefix := refPrefix(id)
+		err := r.Ascend(prefix, after(prefix), func(k, _ []byte) (bool, error) {
+			l.refs++
+			return true, liveInRecord(r, k[len(prefix):], l)
+		})
+		if err != nil {
+			return err
+		}
+		s.liveInMemory(id, l)
+		return eachPage(r, id, func(k []byte, page uint64, exts []extent) error {
+			if l.pages[page] {
+				l.add(exts)
+			} else {
+				l.dead = append(l.dead, k)
+			}
+			return nil
+		})
+	})
+	return l, err
+}
+
+// sizeSlots finds the size of a content's slots from any record that uses it, and the limit.
+func (s *Store) sizeSlots(id seal.ContentID, l *liveSet) error {
+	err := s.db.View(func(r kv.Reader) error {
+		prefix := refPrefix(id)
+		return r.Ascend(prefix, after(prefix), func(k, _ []byte) (bool, error) {
+			in, err := getInode(r, k[len(prefix):])
+			if err == nil && in.ver != nil {
+				l.slotSize = slotSizeOf(in.ver.env)
+			}
+			return false, err
+		})
+	})
+	if err != nil || l.slotSize == 0 {
+		return err
+	}
+	l.limit, err = s.data.Next(id, l.slotSize)
+	return err
+}
+
+// slotSizeOf is what a whole chunk takes in a content file.
+func slotSizeOf(env kms.Envelope) int {
+	if env.Algorithm == kms.SSEDSSE {
+		return chunkSize + 2*seal.LayerOverhead
+	}
+	return chunkSize + seal.LayerOverhead
+}
+
+func (s *Store) liveInMemory(id seal.ContentID, l *liveSet) {
+	s.mu.Lock()
+	var sources []*source
+	if h := s.holders[id]; h != nil {
+		for src := range h.sources {
+			sources = append(sources, src)
+		}
+	}
+	s.mu.Unlock()
+	for _, src := range sources {
+		src.mu.Lock()
+		for _, p := range src.m.pages {
+			if p.loaded {
+				l.add(p.exts)
+			}
+			l.pages[p.ref.id] = true
+		}
+		src.mu.Unlock()
+	}
+}
+
+func liveInRecord(r kv.Reader, holder []byte, l *liveSet) error {
+	in, err := getInode(r, holder)
+	if err != nil || in.ver == nil {
+		return err
+	}
+	l.add(in.ver.chunks.inline)
+	for _, p := range in.ver.chunks.pages {
+		l.pages[p.id] = true
+	}
+	return nil
+}
+
+func getInode(r kv.Reader, key []byte) (*inode, error) {
+	rec, err := r.Get(key)
+	if err != nil {
+		return nil, notFound(err, objstore.IntegrityError)
+	}
+	return unmarshalInode(rec)
+}
+
+// punchAllBut gives back the file slots below the limit that are not live.
+func (s *Store) punchAllBut(id seal.ContentID, l *liveSet) error {
+	slices.SortFunc(l.bulk, func(a, b extent) int { return cmp.Compare(a.slot, b.slot) })
+	next := uint64(0)
+	gap := func(end uint64) error {
+		if end = min(end, l.limit); next >= end {
+			return nil
+		}
+		return s.data.Punch(id, l.slotSize, next, end-next)
+	}
+	for _, e := range l.bulk {
+		if err := gap(e.slot); err != nil {
+			return err
+		}
+		next = max(next, e.slot+uint64(e.count))
+	}
+	return gap(l.limit)
+}
+
+// sweepRecords removes the page records and the chunks of the data table that are not live.
+func (s *Store) sweepRecords(id seal.ContentID, l *liveSet) error {
+	return s.update("Sweep", func(t *txn) error {
+		exts, err := t.litterOf(id)
+		if err != nil {
+			return err
+		}
+		for _, e := range exts {
+			if !l.small[e.slot] {
+				t.DeleteData(dataID(id, e.slot))
+			}
+		}
+		for _, k := range l.dead {
+			t.Delete(k)
+		}
+		t.Delete(garbageKey(id))
+		return nil
+	})
+}

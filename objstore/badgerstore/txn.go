@@ -1,0 +1,320 @@
+package badgerstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+
+	"kmsfs/objstore"
+	"kmsfs/objstore/badgerstore/kv"
+	"kmsfs/objstore/seal"
+)
+
+// txn is one atomic change of the store. Inodes are edited as copies and written once at its end.
+type txn struct {
+	*kv.Tx
+	s      *Store
+	now    objstore.Time
+	edited map[objstore.Ino]*inode // nil: removed
+	usage  map[bucketID]objstore.BucketUsage
+	done   []func() // run when the change is made, before the next one can begin
+	later  []func() // run when the change is made, while others go on
+}
+
+// update runs fn as one atomic change. When it returns nil the change survives the death of the process.
+func (s *Store) update(op string, fn func(*txn) error) error {
+	t := &txn{s: s, now: objstore.Now(), edited: map[objstore.Ino]*inode{}, usage: map[bucketID]objstore.BucketUsage{}}
+	if err := t.run(fn); err != nil {
+		return wrap(op, err)
+	}
+	for _, f := range t.later {
+		f()
+	}
+	return nil
+}
+
+func (t *txn) run(fn func(*txn) error) error {
+	s := t.s
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	err := s.db.Update(func(tx *kv.Tx) error {
+		t.Tx = tx
+		if err := fn(t); err != nil {
+			return err
+		}
+		return t.finish()
+	})
+	if err != nil {
+		return err
+	}
+	for ino, in := range t.edited {
+		s.nodes.put(ino, in)
+	}
+	t.applyUsage()
+	for _, f := range t.done {
+		f()
+	}
+	return nil
+}
+
+func (t *txn) finish() error {
+	for ino, in := range t.edited {
+		if in == nil {
+			t.Delete(inodeKey(ino))
+			continue
+		}
+		in.describe()
+		t.Put(inodeKey(ino), in.marshal())
+	}
+	for id, u := range t.usage {
+		t.Put(usageKey(id), marshalUsage(u))
+	}
+	return nil
+}
+
+func (t *txn) after(f func()) { t.done = append(t.done, f) }
+
+// inode gives a record as this change sees it; not to be written to.
+func (t *txn) inode(ino objstore.Ino) (*inode, error) {
+	if in, ok := t.edited[ino]; ok {
+		if in == nil {
+			return nil, objstore.NoSuchNode
+		}
+		return in, nil
+	}
+	return t.s.inode(t, ino)
+}
+
+// edit gives a copy that the change writes at its end.
+func (t *txn) edit(ino objstore.Ino) (*inode, error) {
+	in, err := t.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	if t.edited[ino] == nil {
+		in = in.clone()
+		t.edited[ino] = in
+	}
+	return in, nil
+}
+
+// directory gives a directory to change names in: it must exist and not be removed.
+func (t *txn) directory(ino objstore.Ino) (*inode, error) {
+	in, err := t.edit(ino)
+	if err != nil {
+		return nil, err
+	}
+	if !isDir(in.Mode) {
+		return nil, objstore.NotDirectory
+	}
+	if in.Nlink == 0 {
+		return nil, objstore.NoSuchNode
+	}
+	return in, nil
+}
+
+func (t *txn) touch(dir *inode) { dir.Mtime, dir.Ctime = t.now, t.now }
+
+func (t *txn) dirent(parent objstore.Ino, name string) (dirent, error) {
+	return readDirent(t, parent, name)
+}
+
+func (t *txn) setDirent(parent objstore.Ino, name string, d dirent) {
+	if d == (dirent{}) {
+		t.Delete(direntKey(parent, name))
+		return
+	}
+	t.Put(direntKey(parent, name), d.marshal())
+}
+
+// count changes the usage of a bucket.
+func (t *txn) count(id bucketID, f func(*objstore.BucketUsage)) {
+	u, ok := t.usage[id]
+	if !ok {
+		t.s.mu.Lock()
+		u = t.s.usage[id]
+		t.s.mu.Unlock()
+	}
+	f(&u)
+	t.usage[id] = u
+}
+
+func (t *txn) applyUsage() {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for id, u := range t.usage {
+		t.s.usage[id] = u
+	}
+}
+
+// getter is what a lookup needs: a transaction or a snapshot.
+type getter interface {
+	Get(key []byte) ([]byte, error)
+}
+
+// view reads a consistent state.
+func (s *Store) view(op string, fn func(r kv.Reader) error) error { return wrap(op, s.db.View(fn)) }
+
+// inode reads a record through the cache.
+func (s *Store) inode(r getter, ino objstore.Ino) (*inode, error) {
+	in, epoch := s.nodes.get(ino)
+	if in != nil {
+		return in, nil
+	}
+	rec, err := r.Get(inodeKey(ino))
+	if err != nil {
+		return nil, notFound(err, objstore.NoSuchNode)
+	}
+	if in, err = unmarshalInode(rec); err != nil {
+		return nil, err
+	}
+	in.Bucket = s.bucketName(in.bucket)
+	s.nodes.fill(ino, in, epoch)
+	return in, nil
+}
+
+func readDirent(r getter, parent objstore.Ino, name string) (dirent, error) {
+	rec, err := r.Get(direntKey(parent, name))
+	if errors.Is(err, kv.ErrNotFound) {
+		return dirent{}, nil
+	}
+	if err != nil {
+		return dirent{}, err
+	}
+	return unmarshalDirent(rec)
+}
+
+func notFound(err error, code objstore.Code) error {
+	if errors.Is(err, kv.ErrNotFound) {
+		return code
+	}
+	return err
+}
+
+// counter hands out numbers that are never given out again, also after a crash: the record is ahead of what was given.
+type counter struct{ next, limit uint64 }
+
+const counterBlock = 4096
+
+// take gives the next number of a counter; the first is 2 (1 is left to FUSE's root).
+func (t *txn) take(name string) (uint64, error) {
+	c := t.s.counter[name] // guarded by wmu
+	if c == nil {
+		rec, err := t.Get(counterKey(name))
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return 0, err
+		}
+		c = &counter{}
+		if len(rec) == 8 {
+			c.next = binary.BigEndian.Uint64(rec)
+		}
+		c.next = max(c.next, 2)
+		c.limit = c.next
+		t.s.counter[name] = c
+	}
+	if c.next >= c.limit {
+		limit := c.next + counterBlock
+		t.Put(counterKey(name), binary.BigEndian.AppendUint64(nil, limit))
+		t.after(func() { c.limit = limit })
+	}
+	c.next++
+	return c.next - 1, nil
+}
+
+func (t *txn) newIno() (objstore.Ino, error) {
+	n, err := t.take("ino")
+	return objstore.Ino(n), err
+}
+
+// holder is who uses a content in memory.
+type holder struct {
+	sources map[*source]struct{}
+	doomed  bool // no record used it: swept when the last source closes
+}
+
+func (s *Store) hold(id seal.ContentID, src *source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holders[id]
+	if h == nil {
+		h = &holder{sources: map[*source]struct{}{}}
+		s.holders[id] = h
+	}
+	h.sources[src] = struct{}{}
+}
+
+// release ends a hold; a doomed content goes with the last one.
+func (s *Store) release(id seal.ContentID, src *source) {
+	s.mu.Lock()
+	h := s.holders[id]
+	delete(h.sources, src)
+	last := len(h.sources) == 0
+	if last {
+		delete(s.holders, id)
+	}
+	s.mu.Unlock()
+	if last && h.doomed {
+		s.trySweep(id)
+	}
+}
+
+// inUse counts the sources of a content.
+func (s *Store) inUse(id seal.ContentID) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.holders[id]; h != nil {
+		return len(h.sources)
+	}
+	return 0
+}
+
+// nodeCache keeps decoded inodes. fill is refused when the inode was changed since get: otherwise a slow reader would
+// put back an old record for good.
+type nodeCache struct {
+	mu    sync.RWMutex
+	m     map[objstore.Ino]*inode
+	epoch uint64 // counts put
+}
+
+const maxCachedNodes = 100_000
+
+func (c *nodeCache) init() { c.m = map[objstore.Ino]*inode{} }
+
+func (c *nodeCache) get(ino objstore.Ino) (*inode, uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.m[ino], c.epoch
+}
+
+func (c *nodeCache) fill(ino objstore.Ino, in *inode, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch == epoch {
+		c.set(ino, in)
+	}
+}
+
+// put takes over a change; nil removes.
+func (c *nodeCache) put(ino objstore.Ino, in *inode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	if in == nil {
+		delete(c.m, ino)
+		return
+	}
+	c.set(ino, in)
+}
+
+func (c *nodeCache) set(ino objstore.Ino, in *inode) {
+	if len(c.m) >= maxCachedNodes {
+		drop := maxCachedNodes / 16
+		for k := range c.m { // map order is random enough
+			delete(c.m, k)
+			if drop--; drop == 0 {
+				break
+			}
+		}
+	}
+	c.m[ino] = in
+}

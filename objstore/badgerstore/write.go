@@ -1,0 +1,438 @@
+package badgerstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	"kmsfs/kms"
+	"kmsfs/objstore"
+	"kmsfs/objstore/seal"
+)
+
+// Begin prepares for change and obtains the data key.
+func (f *file) Begin(ctx context.Context, enc objstore.Encryption, mode objstore.BeginMode) error {
+	enc, err := f.s.ResolveEncryption(ctx, enc)
+	if err != nil {
+		return wrap("Begin", err)
+	}
+	same := f.src != nil && f.enc.Equal(enc)
+	switch {
+	case mode == objstore.BeginKeep && same:
+		return wrap("Begin", f.startSession())
+	case mode == objstore.BeginEmpty && same && f.untouched():
+		return nil
+	}
+	return wrap("Begin", f.renew(ctx, enc, mode == objstore.BeginEmpty))
+}
+
+// untouched reports a new content that nothing was written to.
+func (f *file) untouched() bool {
+	return f.size == 0 && len(f.pending) == 0 && len(f.src.m.pages) == 0 && (f.base == nil || f.base.content != f.src.id)
+}
+
+// renew starts a new content under a new data key. Chunks of the present one are kept for sealing anew, unless empty.
+func (f *file) renew(ctx context.Context, enc objstore.Encryption, empty bool) error {
+	if !empty {
+		if err := f.reseal(); err != nil {
+			return err
+		}
+	}
+	src, env, err := f.s.newContent(ctx, f.ino, enc)
+	if err != nil {
+		return err
+	}
+	session, prev := f.session, f.src
+	if empty {
+		f.forget()
+	}
+	f.dropOld()
+	if prev != nil && empty {
+		f.s.abandon(prev, f.changed)
+	} else {
+		f.old = prev
+	}
+	f.changed = true
+	f.use(src, env)
+	f.session.id, f.session.kept = session.id, session.kept
+	return f.startSession()
+}
+
+// forget drops all content that is not stored yet.
+func (f *file) forget() {
+	for i, b := range f.pending {
+		kms.Wipe(b)
+		delete(f.pending, i)
+	}
+	f.size = 0
+}
+
+func (f *file) dropOld() {
+	if f.old != nil {
+		f.s.abandon(f.old, true)
+		f.old = nil
+	}
+}
+
+// newContent makes a data key for a file under its present path.
+func (s *Store) newContent(ctx context.Context, ino objstore.Ino, enc objstore.Encryption) (*source, kms.Envelope, error) {
+	bucket, key, err := s.PathOf(ctx, ino)
+	if err != nil {
+		return nil, kms.Envelope{}, err
+	}
+	return s.newKeyFor(ctx, bucket, key, enc)
+}
+
+func (s *Store) newKeyFor(ctx context.Context, bucket, key string, enc objstore.Encryption) (*source, kms.Envelope, error) {
+	dataKey, env, err := s.kms.NewDataKey(ctx, envelopeRequest(bucket, key, enc))
+	if err != nil {
+		return nil, kms.Envelope{}, err
+	}
+	src, err := s.newSource(seal.NewContentID(), dataKey, chunkMap{})
+	return src, env, err
+}
+
+func envelopeRequest(bucket, key string, enc objstore.Encryption) kms.EnvelopeRequest {
+	return kms.EnvelopeRequest{
+		Algorithm: string(enc.Algorithm), KeyID: enc.KeyID, Context: enc.Context, BucketKey: enc.BucketKey,
+		BucketARN: kms.BucketARN(bucket), ObjectARN: kms.ObjectARN(bucket, key),
+	}
+}
+
+// WriteChunks takes plaintext of whole chunks.
+func (f *file) WriteChunks(index int64, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	n := (int64(len(data)) + chunkSize - 1) / chunkSize
+	if f.src == nil || index < 0 || index+n > maxChunks {
+		return fail(objstore.InvalidArgument, "write of chunk %d outside of a file that was begun", index)
+	}
+	if err := f.s.admit(); err != nil {
+		return err
+	}
+	if err := f.startSession(); err != nil {
+		return wrap("Write", err)
+	}
+	if err := f.takeChunks(index, n, data); err != nil {
+		return wrap("Write", err)
+	}
+	f.size = max(f.size, index*chunkSize+int64(len(data)))
+	f.changed = true
+	return nil
+}
+
+func (f *file) takeChunks(index, n int64, data []byte) error {
+	if n <= 2 {
+		for k := range n {
+			f.unpend(index + k)
+			f.pending[index+k] = bytes.Clone(data[k*chunkSize : min(int64(len(data)), (k+1)*chunkSize)])
+		}
+		if len(f.pending) > maxPending {
+			return f.spill()
+		}
+		return nil
+	}
+	for k := range n {
+		f.unpend(index + k)
+	}
+	return f.seal(index, int(n), func(k int) []byte { return data[k*chunkSize : min(len(data), (k+1)*chunkSize)] })
+}
+
+func (f *file) unpend(i int64) {
+	if b, ok := f.pending[i]; ok {
+		kms.Wipe(b)
+		delete(f.pending, i)
+	}
+}
+
+// spill seals all pending chunks into the content file.
+func (f *file) spill() error {
+	order := slices.Sorted(maps.Keys(f.pending))
+	for len(order) > 0 {
+		n := 1
+		for n < len(order) && order[n] == order[n-1]+1 && len(f.pending[order[n-1]]) == chunkSize {
+			n++
+		}
+		run := order[:n]
+		if err := f.seal(run[0], n, func(k int) []byte { return f.pending[run[k]] }); err != nil {
+			return err
+		}
+		for _, i := range run {
+			f.unpend(i)
+		}
+		order = order[n:]
+	}
+	return nil
+}
+
+// seal writes n consecutive chunks to the content file; all but the last are whole.
+func (f *file) seal(index int64, n int, plain func(k int) []byte) error {
+	size := f.src.slotSize()
+	tail := len(plain(n - 1))
+	buf := getBuffer(n*size - (chunkSize - tail))
+	defer putBuffer(buf)
+	first, err := f.s.data.AppendWith(f.src.id, size, int64(len(buf)), func(first uint64) []byte {
+		inParallel(n, func(k int) error {
+			f.src.cipher.Seal(buf[k*size:k*size], plain(k), f.src.id, first+uint64(k), uint64(index)+uint64(k))
+			return nil
+		})
+		return buf
+	})
+	if err != nil {
+		return err
+	}
+	return f.remap(extent{index, int64(n), first, uint32(tail)})
+}
+
+// sealSmall makes all pending chunks values of the data table, to be stored by the next transaction.
+func (f *file) sealSmall() error {
+	for i, b := range f.pending {
+		slot := randomSlot()
+		sealed := f.src.cipher.Seal(nil, b, f.src.id, slot, uint64(i))
+		f.src.mu.Lock()
+		f.src.unsaved[slot] = sealed
+		f.src.mu.Unlock()
+		f.session.small[slot] = true
+		if err := f.remap(extent{i, 1, slot, uint32(len(b))}); err != nil {
+			return err
+		}
+		f.unpend(i)
+	}
+	return nil
+}
+
+// randomSlot needs no counter: a content has few small slots, and 63 bits are many.
+func randomSlot() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:]) | smallSlot
+}
+
+// flush gives every pending chunk a place; up to inline bytes go into the database.
+func (f *file) flush(inline int) error {
+	total := 0
+	for _, b := range f.pending {
+		total += len(b)
+	}
+	if total <= inline {
+		return f.sealSmall()
+	}
+	return f.spill()
+}
+
+// remap maps new slots and notes what they replaced.
+func (f *file) remap(e extent) error {
+	f.src.mu.Lock()
+	removed, err := f.src.m.put(e)
+	f.src.mu.Unlock()
+	f.replaced(removed)
+	if err != nil || f.old == nil {
+		return err
+	}
+	return f.old.drop(e.index, e.end())
+}
+
+func (f *file) replaced(removed []extent) {
+	for _, e := range removed {
+		switch {
+		case e.small() && f.session.small[e.slot], !e.small() && e.slot >= f.session.mark:
+			f.session.dead = append(f.session.dead, e)
+		default:
+			f.session.former = append(f.session.former, e)
+		}
+	}
+}
+
+func (src *source) drop(from, to int64) error {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	_, err := src.m.drop(from, to)
+	return err
+}
+
+// DropChunks makes holes.
+func (f *file) DropChunks(index, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	if f.src == nil {
+		return fail(objstore.InvalidArgument, "the file was not begun")
+	}
+	for i := range f.pending {
+		if i >= index && i < index+n {
+			f.unpend(i)
+		}
+	}
+	f.changed = true
+	f.src.mu.Lock()
+	removed, err := f.src.m.drop(index, index+n)
+	f.src.mu.Unlock()
+	f.replaced(removed)
+	if err == nil && f.old != nil {
+		err = f.old.drop(index, index+n)
+	}
+	return wrap("Truncate", err)
+}
+
+// SetSize cuts whole chunks or extends by a hole.
+func (f *file) SetSize(size int64) error {
+	if size < f.size {
+		first := (size + chunkSize - 1) / chunkSize
+		if err := f.DropChunks(first, maxChunks-first); err != nil {
+			return err
+		}
+	}
+	if size != f.size {
+		f.size, f.changed = size, true
+	}
+	return nil
+}
+
+// reseal moves what is left of the old content under the new data key.
+func (f *file) reseal() error {
+	if f.old == nil {
+		return nil
+	}
+	buf := getBuffer(resealChunks * chunkSize)
+	defer putBuffer(buf)
+	defer clear(buf)
+	for i := int64(0); ; {
+		f.old.mu.Lock()
+		e, ok, err := f.old.m.next(i)
+		f.old.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		e = e.from(max(e.index, i))
+		i = e.index + min(e.count, resealChunks)
+		if i < e.end() {
+			e = e.until(i)
+		}
+		if err := f.resealRun(e, buf); err != nil {
+			return err
+		}
+	}
+	f.dropOld()
+	return nil
+}
+
+// resealChunks is how many chunks are read, sealed and written together.
+const resealChunks = 16
+
+func (f *file) resealRun(e extent, buf []byte) error {
+	f.old.mu.Lock()
+	whole, _, err := f.old.m.find(e.index)
+	f.old.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := f.old.run(whole, e.index, e.count, buf[:e.count*chunkSize]); err != nil {
+		return err
+	}
+	if e.bytes() <= commitInline && len(f.pending) == 0 && e.count == 1 {
+		f.pending[e.index] = bytes.Clone(buf[:e.tail])
+		return f.old.drop(e.index, e.end())
+	}
+	return f.seal(e.index, int(e.count), func(k int) []byte { return buf[k*chunkSize:][:e.length(e.index+int64(k))] })
+}
+
+// CloneFrom shares chunks of another file, under that file's data key when this one is empty.
+func (f *file) CloneFrom(ctx context.Context, from objstore.File, srcIndex, index, n int64) (bool, error) {
+	o, ok := from.(*file)
+	if !ok || o.src == nil || f.src == nil || o.old != nil || f.old != nil {
+		return false, nil
+	}
+	if err := o.spill(); err != nil {
+		return false, wrap("Clone", err)
+	}
+	if o.src.id != f.src.id {
+		if srcIndex != index || !f.untouched() || !f.sameButName(o) {
+			return false, nil
+		}
+		if err := f.adopt(ctx, o); err != nil {
+			return false, wrap("Clone", err)
+		}
+	}
+	if srcIndex != index { // a chunk is bound to its index
+		return false, nil
+	}
+	return true, wrap("Clone", f.share(o, index, n))
+}
+
+func (f *file) sameButName(o *file) bool { return f.enc.Equal(o.enc) }
+
+// adopt makes the other file's content this one's, the data key wrapped for this one's name.
+func (f *file) adopt(ctx context.Context, o *file) error {
+	bucket, key, err := f.s.PathOf(ctx, f.ino)
+	if err != nil {
+		return err
+	}
+	env, err := f.s.kms.RewrapDataKey(ctx, o.env, envelopeRequest(bucket, key, f.enc))
+	if err != nil {
+		return err
+	}
+	dataKey, err := f.s.kms.OpenDataKey(ctx, env)
+	if err != nil {
+		return err
+	}
+	src, err := f.s.newSource(o.src.id, dataKey, chunkMap{})
+	if err != nil {
+		return err
+	}
+	session := f.session
+	f.s.abandon(f.src, true)
+	f.use(src, env)
+	f.session.id, f.session.kept = session.id, session.kept
+	return f.startSession()
+}
+
+func (f *file) share(o *file, index, n int64) error {
+	if err := f.DropChunks(index, n); err != nil {
+		return err
+	}
+	f.session.shared, o.session.shared = true, true
+	for i := index; i < index+n; {
+		o.src.mu.Lock()
+		e, ok, err := o.src.m.next(i)
+		o.src.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if !ok || e.index >= index+n {
+			break
+		}
+		e = e.from(max(i, e.index))
+		i = e.end()
+		if e.end() > index+n {
+			e = e.until(index + n)
+		}
+		if err := f.shareExtent(o, e); err != nil {
+			return err
+		}
+	}
+	f.size = max(f.size, min((index+n)*chunkSize, o.size))
+	f.changed = true
+	return nil
+}
+
+// shareExtent maps o's slots; a sealed chunk that no transaction has stored yet is taken along.
+func (f *file) shareExtent(o *file, e extent) error {
+	if e.small() {
+		o.src.mu.Lock()
+		sealed, unsaved := o.src.unsaved[e.slot]
+		o.src.mu.Unlock()
+		if unsaved {
+			f.src.mu.Lock()
+			f.src.unsaved[e.slot] = sealed
+			f.src.mu.Unlock()
+		}
+	}
+	return f.remap(e)
+}
