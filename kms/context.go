@@ -28,13 +28,17 @@ type Context map[string]string
 // Canonical is the one byte string of these pairs, used as additional authenticated data: the number of pairs,
 // then for each pair, in ascending order of name bytes, name and value, each behind its length. All numbers are
 // 32 bit, big-endian. Vectors: testdata/context.
-func (c Context) Canonical() []byte {
+func (c Context) Canonical() []byte { return c.AppendCanonical(nil) }
+
+// AppendCanonical appends [Context.Canonical] to b.
+func (c Context) AppendCanonical(b []byte) []byte {
 	n := 4
 	for k, v := range c {
 		n += 8 + len(k) + len(v)
 	}
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, n), uint32(len(c)))
-	for _, k := range c.names() {
+	b = binary.BigEndian.AppendUint32(slices.Grow(b, n), uint32(len(c)))
+	var few [4]string // keeps the usual names off the heap
+	for _, k := range c.appendNames(few[:0]) {
 		b = appendSized(appendSized(b, k), c[k])
 	}
 	return b
@@ -44,12 +48,8 @@ func appendSized(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
-// names are the names in ascending order of bytes.
-func (c Context) names() []string {
-	if len(c) == 0 {
-		return nil
-	}
-	names := make([]string, 0, len(c))
+// appendNames appends the names in ascending order of bytes.
+func (c Context) appendNames(names []string) []string {
 	for k := range c {
 		names = append(names, k)
 	}
@@ -64,7 +64,8 @@ func (c Context) JSON() []byte {
 
 func (c Context) appendJSON(b []byte) []byte {
 	b = append(b, '{')
-	for i, k := range c.names() {
+	var few [4]string
+	for i, k := range c.appendNames(few[:0]) {
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -46,7 +46,7 @@ func parseBlob(blob []byte) (h blobHeader, sealed []byte, err error) {
 func sealBlob(k *key, c kms.Context, plaintext []byte) []byte {
 	m := k.current()
 	blob := blobHeader{k.rawID, m.id}.append(make([]byte, 0, blobOverhead+len(plaintext)))
-	aad := append(blob[:blobHeaderSize:blobHeaderSize], c.Canonical()...)
+	aad := c.AppendCanonical(blob[:blobHeaderSize:blobHeaderSize])
 	return kms.Seal(blob, m.secret[:], labelBlob, aad, plaintext)
 }
 
@@ -58,7 +58,7 @@ func openBlob(k *key, h blobHeader, sealed []byte, c kms.Context) ([]byte, *mate
 		if m.id != h.material {
 			continue
 		}
-		aad := append(h.append(nil), c.Canonical()...)
+		aad := c.AppendCanonical(h.append(nil))
 		plaintext, err := kms.Open(nil, m.secret[:], labelBlob, aad, sealed)
 		if err != nil {
 			return nil, nil, &kms.Error{Code: kms.InvalidCiphertextException}

@@ -38,13 +38,21 @@ func (p *Provider) Encrypt(ctx context.Context, in kms.EncryptInput) (out kms.Ci
 
 // use runs fn with the key under the read lock, once the key may be used for op.
 func (p *Provider) use(ctx context.Context, op kms.Operation, keyID string, fn func(*key) error) error {
-	found, err := p.lookup(ctx, keyID)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ref, err := p.names.Parse(keyID)
 	if err != nil {
 		return err
 	}
+	if ref.Alias == kms.ManagedAlias {
+		if _, err := p.lookup(ctx, keyID); err != nil { // makes it
+			return err
+		}
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	k, err := p.find(kms.KeyRef{ID: found.info.ID}) // it may have been replaced since
+	k, err := p.find(ref)
 	if err != nil {
 		return err
 	}

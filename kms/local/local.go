@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,6 @@ func (p *Provider) checkRoot(records map[string][]byte) error {
 	if !ok {
 		return p.rec.Save(map[string][]byte{checkRecord: p.sealRecord(checkRecord, []byte(checkText))}, nil)
 	}
-	delete(records, checkRecord)
 	text, err := p.openRecord(checkRecord, sealed)
 	if err != nil || string(text) != checkText {
 		return errors.New("the root key is not the one that this store was made with (or its check record was altered); " +
@@ -111,6 +111,8 @@ func (p *Provider) checkRoot(records map[string][]byte) error {
 
 func (p *Provider) load(name string, sealed []byte) error {
 	switch {
+	case name == checkRecord:
+		return nil
 	case strings.HasPrefix(name, keyPrefix):
 		return p.loadKey(strings.TrimPrefix(name, keyPrefix), sealed)
 	case strings.HasPrefix(name, aliasPrefix):
@@ -155,7 +157,7 @@ func (p *Provider) openKey(id string, sealed []byte) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &key{info: info, rawID: raw, record: sealed, materials: materials}, nil
+	return &key{info: info, rawID: raw, record: bytes.Clone(sealed), materials: materials}, nil
 }
 
 func (k *key) wipe() {
