@@ -18,7 +18,7 @@ func TestFormatDocument(t *testing.T) {
 	for _, label := range []string{labelChunk, labelInner, labelOuter, labelMAC, labelRecord} {
 		require.Contains(t, doc, fmt.Sprintf("info = %q", label))
 	}
-	require.Contains(t, doc, fmt.Sprintf("for at most 2^20 messages"))
+	require.Contains(t, doc, "for at most 2^20 messages")
 	require.Equal(t, 1<<20, sealsPerPrefix)
 	require.Contains(t, doc, fmt.Sprintf("A chunk is %d bytes", ChunkSize))
 	require.Contains(t, doc, fmt.Sprintf("n + %d bytes", LayerOverhead))

@@ -57,7 +57,7 @@ func (x *xaes) seal(dst, plaintext, aad []byte) []byte {
 	w := x.writerKey()
 	n := len(dst)
 	dst = append(slices.Grow(dst, len(plaintext)+LayerOverhead), w.prefix[:]...)[:n+nonceSize]
-	rand.Read(dst[n+prefixSize:])
+	rand.Read(dst[n+prefixSize:]) // never fails: it ends the program instead
 	return w.aead.Seal(dst, dst[n+prefixSize:], plaintext, aad)
 }
 

@@ -234,6 +234,66 @@ func TestReserve(t *testing.T) {
 	require.Equal(t, uint64(3), mustAppend(t, e, testID(2), []byte("x")))
 }
 
+// Power loss shrinks a file to what was synced; the database's word keeps its later numbers from being reused.
+func TestReserveAfterPowerLoss(t *testing.T) {
+	d := openTest(t, OS{})
+	id := testID(1)
+	mustAppend(t, d, id, pattern(1, 3*testSlot))
+	require.NoError(t, d.Sync())
+	require.Equal(t, uint64(3), mustAppend(t, d, id, pattern(2, 2*testSlot)))
+	require.NoError(t, os.Truncate(d.path(id), 3*testSlot+10))
+
+	e := reopen(t, d)
+	err := e.ReadAt(id, testSlot, 3, make([]byte, testSlot))
+	require.Error(t, err)
+	require.ErrorIs(t, err, ErrShort)
+	require.NoError(t, e.Reserve(id, testSlot, 5))
+	require.Equal(t, uint64(5), mustAppend(t, e, id, pattern(3, testSlot)))
+	requireContent(t, e, id, 0, pattern(1, 3*testSlot))
+}
+
+// Users come and go at more contents than may stay open, while others remove, punch and sync.
+func TestChurn(t *testing.T) {
+	d := openTest(t, OS{})
+	d.maxIdle, d.maxDirty = 2, 5
+	var wg sync.WaitGroup
+	for u := range 6 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(u), 2))
+			for n := range 60 {
+				id := testID(u*1000 + n)
+				data := pattern(n, 1+r.IntN(2*testSlot))
+				for range 2 {
+					first, err := d.Append(id, testSlot, data)
+					got := make([]byte, len(data))
+					if err := errors.Join(err, d.ReadAt(id, testSlot, first, got)); err != nil || !bytes.Equal(got, data) {
+						t.Errorf("user %d, content %d: lost (%v)", u, n, err)
+					}
+				}
+				var err error
+				switch r.IntN(3) {
+				case 0:
+					err = d.Remove(id)
+				case 1:
+					err = d.Punch(id, testSlot, 0, 1)
+				case 2:
+					err = d.Sync()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, d.Sync())
+	require.LessOrEqual(t, len(d.files), 2)
+	require.Empty(t, d.dirty)
+	for _, f := range d.files {
+		require.Zero(t, f.users)
+	}
+}
+
 func TestList(t *testing.T) {
 	d := openTest(t, OS{})
 	want := map[ID]bool{}

@@ -52,7 +52,7 @@ type directory struct {
 	safe uint64 // GUARDED_BY(Dir.mu) entries that survive power loss
 }
 
-// Open opens the directory root, which it makes if its parent exists.
+// Open opens the directory root (STORE/content), which it makes if its parent exists.
 func Open(root string) (*Dir, error) { return OpenWith(root, OS{}) }
 
 // OpenWith is Open over other file operations.
