@@ -20,6 +20,7 @@ type DirHandle struct {
 
 	mu    sync.Mutex
 	names []dirName
+	given int  // how many of names have been told of
 	end   bool // all names have been read
 }
 
@@ -41,7 +42,8 @@ func (d *DirHandle) Ino() objstore.Ino { return d.ino }
 // DirEntry is one entry for getdents(2). Next is the offset that continues behind it.
 type DirEntry struct {
 	objstore.DirEntry
-	Next uint64
+	Next   uint64
+	Stable bool // of the node, as in [View.GetAttr]
 }
 
 // Read returns up to limit entries from offset on; offset 0 starts anew. With plus, entries that are read from the
@@ -50,19 +52,32 @@ func (d *DirHandle) Read(ctx context.Context, offset uint64, limit int, plus boo
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if offset == 0 {
-		d.names, d.end = nil, false
+		d.names, d.given, d.end = nil, 0, false
 	}
 	var out []DirEntry
 	for ; offset < firstOffset; offset++ {
 		name := [...]string{".", ".."}[offset]
 		e := objstore.DirEntry{Name: name, Ino: d.ino, Type: sIFDIR}
-		out = append(out, DirEntry{e, offset + 1})
+		out = append(out, DirEntry{DirEntry: e, Next: offset + 1})
 	}
 	more, err := d.read(ctx, int(min(offset-firstOffset, 1<<40)), limit, plus)
 	if err != nil {
 		return nil, err
 	}
 	return append(out, more...), nil
+}
+
+// Given notes that entries up to the offset next were passed on. Names behind it that never were are read anew, with
+// nodes that are up to date.
+func (d *DirHandle) Given(next uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if next > firstOffset {
+		d.given = max(d.given, int(min(next-firstOffset, uint64(len(d.names)))))
+	}
+	if d.given < len(d.names) {
+		d.names, d.end = d.names[:d.given], false
+	}
 }
 
 func (d *DirHandle) read(ctx context.Context, index, limit int, plus bool) ([]DirEntry, error) {
@@ -94,12 +109,19 @@ func (d *DirHandle) page(ctx context.Context, limit int, plus bool) ([]DirEntry,
 	out := make([]DirEntry, len(list))
 	for k, e := range list {
 		d.names = append(d.names, dirName{e.Name, e.Ino, e.Type})
-		if e.Node != nil {
-			e.Node = d.view.fs.overlaid(e.Node)
-		}
-		out[k] = DirEntry{e, uint64(len(d.names) + firstOffset)}
+		out[k] = d.entry(e, len(d.names))
 	}
 	return out, nil
+}
+
+// entry is e, behind which next names of the directory have been read.
+func (d *DirHandle) entry(e objstore.DirEntry, next int) DirEntry {
+	out := DirEntry{DirEntry: e, Next: uint64(next + firstOffset)}
+	if e.Node != nil {
+		out.Node = d.view.fs.overlaid(e.Node)
+		out.Stable = out.Node == e.Node
+	}
+	return out
 }
 
 // again returns names that were read before. Where plus is set, their nodes are read once more: as a page, since what
@@ -125,9 +147,9 @@ func (d *DirHandle) again(ctx context.Context, index, limit int, plus bool) ([]D
 	for k, n := range names {
 		e := objstore.DirEntry{Name: n.name, Ino: n.ino, Type: n.kind}
 		if node := nodes[n.name]; node != nil && node.Ino == n.ino {
-			e.Node = d.view.fs.overlaid(node)
+			e.Node = node
 		}
-		out[k] = DirEntry{e, uint64(index + k + 1 + firstOffset)}
+		out[k] = d.entry(e, index+k+1)
 	}
 	return out, nil
 }

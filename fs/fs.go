@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -125,9 +124,6 @@ func (f *FS) withOpen(ino objstore.Ino, fn func(*inode)) {
 		fn(i)
 	}
 }
-
-// SyncAll commits nothing, but makes all that close(2) has acknowledged survive power loss.
-func (f *FS) SyncAll(ctx context.Context) error { return f.tree.SyncTree(ctx) }
 
 func (f *FS) addView(v *View) {
 	for {

@@ -59,6 +59,9 @@ func (v *View) Close(ctx context.Context) error {
 // Root is the inode number of the directory that the mount shows.
 func (v *View) Root() objstore.Ino { return v.root }
 
+// SyncTree is fsync(2) of a directory: all changes before it survive power loss.
+func (v *View) SyncTree(ctx context.Context) error { return v.fs.tree.SyncTree(ctx) }
+
 // Forget is for the kernel's FORGET: it drops count references to ino. For nodes of the store the last FORGET is the
 // only one that matters, and dropping early costs nothing but a read.
 func (v *View) Forget(ino objstore.Ino, count uint64) {

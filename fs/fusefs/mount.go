@@ -1,0 +1,212 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+
+	"kmsfs/fs"
+	"kmsfs/kms"
+)
+
+// Options of [New]. The zero value of each but Dir is a default.
+type Options struct {
+	Dir    string // where to mount
+	Bucket string // "": every bucket is a directory
+
+	ReadOnly   bool
+	AllowOther bool
+	Suid, Dev  bool // allow set-user-ID programs and devices; by default neither, as fusermount does
+	NoExec     bool
+	UID, GID   *uint32 // shown as owner of everything
+	Umask      *uint32 // permission bits that nothing shows
+
+	ReencryptOnSet bool
+	FSName         string // the source in /proc/mounts; "": kmsfs#BUCKET
+	// CacheTimeout is how long the kernel keeps names and attributes that it is not told to drop; 0: an hour.
+	CacheTimeout time.Duration
+	// Caller makes the context of a request: it names the process to the key service.
+	// nil: a caller with the process's numbers, Via "mount".
+	Caller func(uid, pid uint32) context.Context
+	Logger *slog.Logger
+	Debug  bool // log each request
+
+	owner gofuse.Owner // of the list of buckets
+}
+
+// defaultCacheTimeout: all changes come through the daemon, which tells the kernel.
+const defaultCacheTimeout = time.Hour
+
+func (o *Options) setDefaults() {
+	o.owner = *gofuse.CurrentOwner()
+	if o.CacheTimeout == 0 {
+		o.CacheTimeout = defaultCacheTimeout
+	}
+	if o.FSName == "" {
+		o.FSName = "kmsfs#" + o.Bucket
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Caller == nil {
+		o.Caller = func(uid, pid uint32) context.Context {
+			return kms.WithCaller(context.Background(), kms.Caller{UID: uid, PID: int(pid), Via: "mount"})
+		}
+	}
+}
+
+// Mount is a mounted file system.
+type Mount struct {
+	fs     *filesystem
+	server *gofuse.Server
+	done   chan struct{}
+
+	mu  sync.Mutex
+	err error // of the end, once done is closed
+}
+
+// New mounts files at o.Dir and returns when it answers. [Mount.Unmount], or umount(8), ends it.
+func New(ctx context.Context, files *fs.FS, o Options) (*Mount, error) {
+	o.setDefaults()
+	f := &filesystem{RawFileSystem: gofuse.NewDefaultRawFileSystem(), opt: o, errnos: newErrnos(), log: o.Logger}
+	view, err := files.NewView(ctx, fs.ViewOptions{
+		Bucket: o.Bucket, Notifier: f, ReadOnly: o.ReadOnly, ReencryptOnSet: o.ReencryptOnSet,
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.view, f.root = view, view.Root()
+	server, err := gofuse.NewServer(f, o.Dir, mountOptions(o))
+	if err != nil {
+		return nil, errors.Join(mountError(o.Dir, err), view.Close(ctx))
+	}
+	m := &Mount{fs: f, server: server, done: make(chan struct{})}
+	go m.serve()
+	if err := server.WaitMount(); err != nil {
+		return nil, errors.Join(mountError(o.Dir, err), m.Unmount())
+	}
+	readAhead(o.Dir, o.Logger)
+	return m, nil
+}
+
+func mountError(dir string, err error) error {
+	return fmt.Errorf("cannot mount at %s: %w; it must be a directory that you may write, /dev/fuse must be accessible "+
+		"and, unless you are root, fusermount3 (package fuse3) installed", dir, err)
+}
+
+// maxTransfer is the largest READ and WRITE, and the read-ahead, in bytes: 16 chunks.
+const maxTransfer = 1 << 20
+
+func mountOptions(o Options) *gofuse.MountOptions {
+	root := os.Geteuid() == 0
+	return &gofuse.MountOptions{
+		Name: "kmsfs", FsName: o.FSName, AllowOther: o.AllowOther,
+		Options:       optionStrings(o),
+		MaxWrite:      maxTransfer,
+		MaxReadAhead:  maxTransfer,
+		MaxBackground: 64,
+		// Pages are dropped when the daemon says so, not whenever a time of a file that is written changes.
+		ExplicitDataCacheControl: true,
+		EnableSymlinkCaching:     true,
+		DirectMount:              root,
+		DirectMountStrict:        root && !hasFusermount(),
+		ExtraCapabilities:        gofuse.CAP_ATOMIC_O_TRUNC | gofuse.CAP_HANDLE_KILLPRIV_V2 | gofuse.CAP_READDIRPLUS_AUTO | gofuse.CAP_ASYNC_DIO,
+		Debug:                    o.Debug,
+		Logger:                   log.New(logWriter{o.Logger}, "", 0),
+		PanicHandler: func(v any) gofuse.Status {
+			o.Logger.Error("a request made the daemon panic", "panic", v, "stack", string(debug.Stack()))
+			return gofuse.EIO
+		},
+	}
+}
+
+func optionStrings(o Options) []string {
+	list := []string{"default_permissions"}
+	for _, c := range []struct {
+		on   bool
+		name string
+	}{{o.ReadOnly, "ro"}, {o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}} {
+		if c.on {
+			list = append(list, c.name)
+		}
+	}
+	return list
+}
+
+func hasFusermount() bool {
+	for _, name := range []string{"fusermount3", "fusermount"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// logWriter passes go-fuse's messages on.
+type logWriter struct{ to *slog.Logger }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.to.Debug("fuse", "message", string(p))
+	return len(p), nil
+}
+
+// readAhead raises the read-ahead of the mount: the kernel offers FUSE no more than 128 KiB by itself, which is two
+// chunks. Only root may; without it reading is slower.
+func readAhead(dir string, log *slog.Logger) {
+	var st syscall.Stat_t
+	if os.Geteuid() != 0 || syscall.Stat(dir, &st) != nil {
+		return
+	}
+	major, minor := st.Dev>>8&0xfff, st.Dev&0xff|st.Dev>>12&0xfff00
+	file := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", major, minor)
+	if err := os.WriteFile(file, fmt.Appendf(nil, "%d", maxTransfer>>10), 0); err != nil {
+		log.Debug("read-ahead stays at the kernel's default", "error", err)
+	}
+}
+
+// serve answers requests until the end and then closes what the kernel left open.
+func (m *Mount) serve() {
+	m.server.Serve()
+	for _, open := range m.fs.files.drain() {
+		open.Release(open.ctx)
+	}
+	m.mu.Lock()
+	m.err = m.fs.view.Close(context.Background())
+	m.mu.Unlock()
+	close(m.done)
+}
+
+// Dir is where it is mounted.
+func (m *Mount) Dir() string { return m.fs.opt.Dir }
+
+// Bucket is the bucket that is mounted, "" for all.
+func (m *Mount) Bucket() string { return m.fs.opt.Bucket }
+
+// Wait returns when the file system is no longer mounted and all that was written survives power loss.
+func (m *Mount) Wait() error {
+	<-m.done
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// Done is closed when [Mount.Wait] would return.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// Unmount unmounts and waits. It fails with EBUSY, changing nothing, while files are open or a process is in it.
+func (m *Mount) Unmount() error {
+	if err := m.server.Unmount(); err != nil {
+		return fmt.Errorf("cannot unmount %s: %w; close what uses it", m.fs.opt.Dir, err)
+	}
+	return m.Wait()
+}
