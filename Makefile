@@ -1,0 +1,44 @@
+# Everything needs Go and git; `make test` installs what else is missing (testdata/tools.sh).
+
+export KMSFS_STORE := $(CURDIR)/.kmsfs/store
+VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+FUZZTIME ?= 20s
+
+.PHONY: run stop build test bench fuzz lint fmt tools clean
+
+# mounts the bucket "demo" on ./mnt, from an embedded store in ./.kmsfs
+run: build
+	@mkdir -p mnt
+	@grep -qs ' $(CURDIR)/mnt fuse.kmsfs ' /proc/mounts && stat mnt >/dev/null 2>&1 || bin/kmsfs mount demo mnt
+	@cat testdata/try.txt
+
+# takes the mount away again; the store stays
+stop: build
+	bin/kmsfs umount mnt
+
+build:
+	go build -buildvcs=$(VCS) -trimpath -o bin/kmsfs ./cmd/kmsfs
+
+test: tools lint
+	go test -timeout 20m ./...
+
+bench: build
+	go test -run '^$$' -bench . -benchtime 1s ./...
+
+# every fuzz target for FUZZTIME
+fuzz:
+	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; done; done
+
+lint: fmt
+	go vet ./...
+	@if command -v staticcheck >/dev/null; then staticcheck ./...; fi
+
+fmt:
+	@bad=$$(gofmt -l cmd fs kms objstore xattr); [ -z "$$bad" ] || { echo "gofmt these files:"; echo "$$bad"; exit 1; }
+
+tools:
+	@sh testdata/tools.sh
+
+clean:
+	rm -rf bin

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// exampleConfig is a configuration file with every key at its default.
+//
+//go:embed example.toml
+var exampleConfig []byte
+
+// Config is every setting of the program. The TOML key of a field names its flag and its variable too: see
+// settings.go. Fields hold what was asked for; paths that are empty have the defaults that methods give.
+type Config struct {
+	Store    string `toml:"store"`     // the store's directory; empty: see [Config.StorePath]
+	RootKey  string `toml:"root-key"`  // file of the root key; empty: STORE.key
+	AuditDir string `toml:"audit-dir"` // the audit records; empty: STORE.audit
+	LogFile  string `toml:"log-file"`  // the daemon's log; empty: STORE.log
+	LogLevel string `toml:"log-level"` // debug, info, warn, error
+	JSON     bool   `toml:"json"`
+
+	Mount     MountConfig  `toml:"mount"`
+	Bucket    BucketConfig `toml:"bucket"`
+	KMS       KMSConfig    `toml:"kms"`
+	Key       KeyConfig    `toml:"key"`
+	Reencrypt TreeConfig   `toml:"reencrypt"`
+	Rewrap    RewrapConfig `toml:"rewrap"`
+	Check     CheckConfig  `toml:"check"`
+	Status    StatusConfig `toml:"status"`
+}
+
+// MountConfig is how `kmsfs mount` mounts.
+type MountConfig struct {
+	Foreground bool     `toml:"foreground"`
+	Options    []string `toml:"options"` // as mount(8) takes them after -o
+}
+
+// BucketConfig is what new buckets start with.
+type BucketConfig struct {
+	Versioning       string   `toml:"versioning"` // enabled or suspended
+	ExpireNoncurrent Duration `toml:"expire-noncurrent"`
+	SSE              string   `toml:"sse"` // empty: AES256, or aws:kms when a key is given
+	KeyID            string   `toml:"sse-kms-key-id"`
+	BucketKey        string   `toml:"bucket-key"` // true, false or empty
+}
+
+// KMSConfig is about the key service.
+type KMSConfig struct {
+	Region            string   `toml:"region"`              // in key ARNs
+	Account           string   `toml:"account"`             // in key ARNs: 12 digits
+	BucketKeyLifetime Duration `toml:"bucket-key-lifetime"` // how long a bucket key is used after it was unwrapped
+}
+
+// KeyConfig is what the key commands start with.
+type KeyConfig struct {
+	Alias       string `toml:"alias"`
+	Description string `toml:"description"`
+	Days        int    `toml:"days"` // waiting time of a deletion
+}
+
+// TreeConfig is how `kmsfs reencrypt` works.
+type TreeConfig struct {
+	Recursive bool `toml:"recursive"`
+	DryRun    bool `toml:"dry-run"`
+	All       bool `toml:"all"`
+}
+
+// RewrapConfig is how `kmsfs rewrap` works.
+type RewrapConfig struct {
+	Recursive bool `toml:"recursive"`
+	DryRun    bool `toml:"dry-run"`
+}
+
+// CheckConfig is how `kmsfs check` works.
+type CheckConfig struct {
+	Repair bool `toml:"repair"`
+}
+
+// StatusConfig is how `kmsfs status` answers.
+type StatusConfig struct {
+	Brief bool `toml:"brief"`
+}
+
+// Default is the configuration without file, variables and flags.
+func Default() Config {
+	return Config{
+		LogLevel: "info",
+		Mount:    MountConfig{Options: []string{}},
+		Bucket:   BucketConfig{Versioning: "enabled", ExpireNoncurrent: Duration(7 * 24 * time.Hour)},
+		KMS: KMSConfig{Region: "us-east-1", Account: "000000000000",
+			BucketKeyLifetime: Duration(5 * time.Minute)},
+		Key: KeyConfig{Days: 30},
+	}
+}
+
+// configError is a problem of the configuration: exit code 10.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
+
+// Load reads a file over c and answers the keys that it sets. An unknown key is an error with its line.
+func (c *Config) Load(path string) (keys []string, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &configError{err}
+	}
+	return c.parse(data, path)
+}
+
+func (c *Config) parse(data []byte, path string) ([]string, error) {
+	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := dec.Decode(c); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			return nil, &configError{fmt.Errorf("%s: unknown key\n%s", path, strict.String())}
+		}
+		var bad *toml.DecodeError
+		if errors.As(err, &bad) {
+			return nil, &configError{fmt.Errorf("%s:\n%s", path, bad.String())}
+		}
+		return nil, &configError{fmt.Errorf("%s: %w", path, err)}
+	}
+	var tree map[string]any
+	if err := toml.Unmarshal(data, &tree); err != nil {
+		return nil, &configError{fmt.Errorf("%s: %w", path, err)}
+	}
+	return leaves("", tree), nil
+}
+
+// leaves lists the keys of a TOML tree, as section.key.
+func leaves(prefix string, tree map[string]any) []string {
+	var keys []string
+	for k, v := range tree {
+		if sub, ok := v.(map[string]any); ok {
+			keys = append(keys, leaves(prefix+k+".", sub)...)
+			continue
+		}
+		keys = append(keys, prefix+k)
+	}
+	return keys
+}
+
+// Validate answers all problems at once, each with the TOML path of the setting.
+func (c *Config) Validate() error {
+	var bad []error
+	check := func(ok bool, key, format string, args ...any) {
+		if !ok {
+			bad = append(bad, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+		}
+	}
+	oneOf := func(key, value string, allowed ...string) {
+		check(slices.Contains(allowed, value), key, "%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
+	oneOf("bucket.versioning", c.Bucket.Versioning, "enabled", "suspended")
+	oneOf("bucket.sse", orAES(c.Bucket.SSE), "AES256", "aws:kms", "aws:kms:dsse")
+	oneOf("bucket.bucket-key", orFalse(c.Bucket.BucketKey), "true", "false")
+	check(c.Bucket.ExpireNoncurrent >= 0, "bucket.expire-noncurrent", "%s is negative", c.Bucket.ExpireNoncurrent)
+	check(c.KMS.BucketKeyLifetime > 0, "kms.bucket-key-lifetime", "%s is not positive", c.KMS.BucketKeyLifetime)
+	check(isAccount(c.KMS.Account), "kms.account", "%q is not 12 digits", c.KMS.Account)
+	check(c.KMS.Region != "", "kms.region", "must not be empty")
+	check(c.Key.Days >= 7 && c.Key.Days <= 30, "key.days", "%d is not in 7 to 30", c.Key.Days)
+	if _, err := parseMountOptions(c.Mount.Options); err != nil {
+		bad = append(bad, fmt.Errorf("mount.options: %w", err))
+	}
+	if len(bad) > 0 {
+		return &configError{errors.Join(bad...)}
+	}
+	return nil
+}
+
+func orAES(s string) string {
+	if s == "" {
+		return "AES256"
+	}
+	return s
+}
+
+func orFalse(s string) string {
+	if s == "" {
+		return "false"
+	}
+	return s
+}
+
+func isAccount(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
+}
+
+// StorePath is the store's absolute path, with symbolic links resolved as far as it exists.
+func (c *Config) StorePath() (string, error) {
+	dir := c.Store
+	if dir == "" {
+		var err error
+		if dir, err = defaultStore(os.Geteuid(), os.Getenv); err != nil {
+			return "", &configError{err}
+		}
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return resolveExisting(abs), nil
+}
+
+// defaultStore is where the store lies when nobody says so.
+func defaultStore(uid int, getenv func(string) string) (string, error) {
+	if uid == 0 {
+		return "/var/lib/kmsfs", nil
+	}
+	if dir := getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "kmsfs"), nil
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "share", "kmsfs"), nil
+	}
+	return "", errors.New("neither XDG_DATA_HOME nor HOME is set, so there is no default for the store")
+}
+
+// resolveExisting resolves the symbolic links of the longest part of path that exists.
+func resolveExisting(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolveExisting(parent), filepath.Base(path))
+}
+
+// beside is the path of a file that lies beside the store, unless the configuration names another.
+func beside(named, store, suffix string) string {
+	if named != "" {
+		return named
+	}
+	return store + suffix
+}

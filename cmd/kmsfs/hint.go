@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms"
+	"kmsfs/objstore"
+)
+
+// advice is one row of the table of hints.
+type advice struct {
+	when error
+	text string
+}
+
+// hints is what to do about each kind of error, in one place: the packages below state facts only. STORE stands
+// for the store's path. The first row that fits is shown.
+func hints() []advice {
+	return []advice{
+		{service.Stale, "the daemon of this mount died; run `kmsfs mount` again, which clears it, or `umount -l DIR`"},
+		{service.Closing, "run the command again"},
+		{service.NotDaemon, "run `kmsfs mount` first"},
+		{service.NotMounted, "`kmsfs status` lists the mounts of a store; for another store add --store DIR"},
+		{service.NoStore, "`kmsfs init` or the first `kmsfs mount` makes a store; name an existing one with --store DIR or $KMSFS_STORE"},
+		{service.NoRootKey, "put the root key back from where you keep its copy, or name its file in $KMSFS_ROOT_KEY; without it the data is lost"},
+		{service.WrongRootKey, "name the file with the right root key in $KMSFS_ROOT_KEY; if STORE.key was replaced, put the old one back"},
+		{service.OpenRootKey, "chmod 600 STORE.key, and make a new store if someone else may have read it"},
+		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},
+		{service.NoFUSE, "load the module (modprobe fuse), in a container add --device /dev/fuse --cap-add SYS_ADMIN; without root install fuse3"},
+		{service.NoDaemon, "look into STORE.log; `kmsfs mount` starts a daemon"},
+		{service.NotPermitted, "run the command as the user who runs the daemon, or as root"},
+		{kms.DisabledException, "enable it: kmsfs key enable KEY"},
+		{kms.InvalidKeyUsageException, "choose a symmetric key with usage ENCRYPT_DECRYPT: kmsfs key ls"},
+		{kms.AlreadyExistsException, "point it to another key: kmsfs key alias set ALIAS KEY"},
+		{kms.InvalidAliasNameException, "an alias is alias/ and then letters, digits, and / _ -"},
+		{kms.AccessDeniedException, "the key's policy decides who may use it; keys under alias/aws/ are managed by the service"},
+		{kms.NotAuthorizedException, "names under alias/aws/ are reserved; choose another"},
+		{kms.NotFoundException, "`kmsfs key ls` lists the keys; `kmsfs key create --alias alias/NAME` makes one"},
+		{kms.ThrottlingException, "wait a moment and try again"},
+		{kms.DependencyTimeoutException, "check that the KMS can be reached, then try again"},
+		{kms.KeyUnavailableException, "check that the KMS can be reached, then try again"},
+		{kms.LimitExceededException, "remove what is not needed any more; the limits are those of AWS KMS"},
+		{objstore.IntegrityError, "`kmsfs check` shows what is damaged; older versions may be whole: kmsfs versions PATH"},
+		{objstore.BucketNotEmpty, "remove its objects and their versions first, or let them expire: kmsfs bucket set NAME --expire-noncurrent"},
+		{objstore.BucketAlreadyOwnedByYou, "change it with: kmsfs bucket set NAME"},
+		{objstore.InvalidBucketName, "3 to 63 of a-z, 0-9, dots and dashes, starting and ending with a letter or digit"},
+		{objstore.NoSuchBucket, "`kmsfs bucket ls` lists the buckets; `kmsfs bucket create NAME` makes one"},
+		{objstore.NoSuchVersion, "`kmsfs versions PATH` lists the versions"},
+		{objstore.MethodNotAllowed, "this version is a delete marker; restore an older one: kmsfs versions PATH"},
+		{objstore.InsufficientStorage, "free space on the disk of the store; `kmsfs gc` gives back what is reclaimable"},
+		{fs.ErrPermission, "run the command as the owner of the store, or as root"},
+	}
+}
+
+// hint is the advice for err, "" where there is none.
+func hint(err error, store string) string {
+	var usage *usageError
+	var state *kms.Error
+	switch {
+	case errors.As(err, &usage):
+		return "" // the usage line stands there already
+	case errors.As(err, &state) && state.Code == kms.KMSInvalidStateException:
+		return stateHint(state.State)
+	case errors.Is(err, service.Busy):
+		return busyHint(err)
+	}
+	if store == "" {
+		store = "STORE"
+	}
+	for _, a := range hints() {
+		if errors.Is(err, a.when) {
+			return strings.ReplaceAll(a.text, "STORE", store)
+		}
+	}
+	return ""
+}
+
+func busyHint(err error) string {
+	if strings.Contains(err.Error(), "in use by") {
+		return "close the files or end those processes (a shell: cd elsewhere), then run the command again"
+	}
+	return "wait for the other process to end, or stop it, then run the command again"
+}
+
+// stateHint names the command that makes a key in this state usable.
+func stateHint(s kms.KeyState) string {
+	switch s {
+	case kms.StatePendingDeletion:
+		return "stop the deletion: kmsfs key cancel-deletion KEY, then kmsfs key enable KEY"
+	case kms.StatePendingImport:
+		return "the key has no material: use another one (kmsfs key ls)"
+	case kms.StateDisabled:
+		return "enable it: kmsfs key enable KEY"
+	}
+	return fmt.Sprintf("see its state (%s) with: kmsfs key describe KEY", s)
+}
+
+// mountHints is the advice for a mount point, by what is wrong with it.
+func mountHint(err error) string {
+	var bad *mountPointError
+	if !errors.As(err, &bad) {
+		return ""
+	}
+	return bad.advice
+}

@@ -1,0 +1,209 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"kmsfs/objstore"
+	"kmsfs/xattr"
+)
+
+func isDir(n *objstore.Node) bool { return n.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+func isFile(n *objstore.Node) bool { return n.Mode&unix.S_IFMT == unix.S_IFREG }
+
+// job is one file to work on.
+type job struct {
+	ino  objstore.Ino
+	size int64
+	enc  objstore.Encryption // as selected, resolved
+	err  error               // why the selection cannot be used
+	same bool                // it is stored like that already
+	at   Object
+}
+
+// work does one job and answers how many calls of the KMS it takes at most, in a dry run without doing it.
+type work struct {
+	do    func(ctx context.Context, j job) error
+	skip  bool // leave out files that are stored as selected, in directories
+	calls int64
+}
+
+// Reencrypt gives files a new data key and a new version. A file that is named gets one always; those in
+// directories only when they are stored otherwise than selected, so that a run that was cut short can be resumed.
+func (s *Service) Reencrypt(ctx context.Context, r TreeRequest, p Progress) (TreeAnswer, error) {
+	return s.run(ctx, r, p, work{skip: !r.All, calls: 2, do: func(ctx context.Context, j job) error {
+		_, err := s.Files.Reencrypt(ctx, j.ino, true)
+		return err
+	}})
+}
+
+// Rewrap wraps data keys anew: no data is moved and no version made. Files that are under the selected key already
+// are wrapped too, for after a rotation that is the point.
+func (s *Service) Rewrap(ctx context.Context, r TreeRequest, p Progress) (TreeAnswer, error) {
+	return s.run(ctx, r, p, work{calls: 2, do: func(ctx context.Context, j job) error { return s.Files.Rewrap(ctx, j.ino) }})
+}
+
+// run collects the files first, so that progress has an end, and then does them one after the other.
+func (s *Service) run(ctx context.Context, r TreeRequest, p Progress, w work) (TreeAnswer, error) {
+	a := TreeAnswer{DryRun: r.DryRun}
+	jobs, err := s.jobs(ctx, r)
+	if err != nil {
+		return a, err
+	}
+	var todo []job
+	var total int64
+	for _, j := range jobs {
+		if j.same && w.skip && r.Recursive && j.err == nil {
+			a.Skipped++
+			continue
+		}
+		todo = append(todo, j)
+		total += j.size
+	}
+	before := s.KMS.Calls()
+	report := throttle(p)
+	for n, j := range todo {
+		if ctx.Err() != nil {
+			return a, ctx.Err()
+		}
+		if err := w.one(ctx, j, r.DryRun); err != nil {
+			a.Failed++
+			if p != nil {
+				p(Event{Path: j.at.String(), Error: err.Error()})
+			}
+		} else {
+			a.Files++
+			a.Bytes += j.size
+			if r.DryRun && j.enc.Algorithm != objstore.AES256 {
+				a.KMSCalls += w.calls
+			}
+		}
+		report(int64(n+1), int64(len(todo)))
+	}
+	if !r.DryRun {
+		a.KMSCalls = s.KMS.Calls() - before
+		err = s.Store.Sync(ctx)
+	}
+	return a, err
+}
+
+func (w work) one(ctx context.Context, j job, dryRun bool) error {
+	if j.err != nil || dryRun {
+		return j.err
+	}
+	return w.do(ctx, j)
+}
+
+func join(dir, name string) string {
+	if dir = strings.Trim(dir, "/"); dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// walker collects jobs.
+type walker struct {
+	*Service
+	seen     map[objstore.Ino]bool // a file with several names is one job
+	resolved map[string]resolved
+	jobs     []job
+}
+
+type resolved struct {
+	enc objstore.Encryption
+	err error
+}
+
+func (s *Service) jobs(ctx context.Context, r TreeRequest) ([]job, error) {
+	w := &walker{Service: s, seen: map[objstore.Ino]bool{}, resolved: map[string]resolved{}}
+	for _, o := range r.Objects {
+		p, err := s.locate(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		n, err := s.node(ctx, p, o)
+		if err != nil {
+			return nil, err
+		}
+		chain := p.levels(n)
+		switch {
+		case !isDir(n):
+			w.add(ctx, n, chain, o)
+		case !r.Recursive:
+			return nil, &Error{Code: BadRequest, Message: fmt.Sprintf("%s is a directory: -r descends into it", o)}
+		default:
+			if err := w.descend(ctx, n.Ino, chain, o); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return w.jobs, nil
+}
+
+// descend adds all files under dir.
+func (w *walker) descend(ctx context.Context, dir objstore.Ino, chain []level, o Object) error {
+	const page = 1000
+	for after := ""; ; {
+		entries, err := w.Store.ReadDir(ctx, dir, after, page, true)
+		if err != nil {
+			return named(err, o)
+		}
+		for _, e := range entries {
+			after = e.Name
+			if e.Node == nil {
+				continue
+			}
+			if err := w.visit(ctx, e.Node, e.Name, chain, o); err != nil {
+				return err
+			}
+		}
+		if len(entries) < page {
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *walker) visit(ctx context.Context, n *objstore.Node, name string, above []level, dir Object) error {
+	at := Object{dir.Bucket, join(dir.Key, name)}
+	kind := "file"
+	if isDir(n) {
+		kind = "directory"
+	}
+	chain := append([]level{{kind, at.Key, xattr.FromXattrs(n.Xattrs)}}, above...)
+	if isDir(n) {
+		return w.descend(ctx, n.Ino, chain, at)
+	}
+	w.add(ctx, n, chain, at)
+	return nil
+}
+
+// add makes a job of a regular file that has been written.
+func (w *walker) add(ctx context.Context, n *objstore.Node, chain []level, at Object) {
+	if !isFile(n) || w.seen[n.Ino] || n.Stored.Algorithm == "" {
+		return
+	}
+	w.seen[n.Ino] = true
+	j := job{ino: n.Ino, size: n.Size, at: at}
+	enc, err := selected(chain)
+	if err == nil {
+		enc, err = w.resolve(ctx, enc)
+	}
+	j.enc, j.err = enc, err
+	j.same = err == nil && n.Stored.Equal(enc)
+	w.jobs = append(w.jobs, j)
+}
+
+// resolve asks the key service once for each different selection.
+func (w *walker) resolve(ctx context.Context, enc objstore.Encryption) (objstore.Encryption, error) {
+	id := settingsOf(enc).String()
+	r, ok := w.resolved[id]
+	if !ok {
+		r.enc, r.err = w.Store.ResolveEncryption(ctx, enc)
+		w.resolved[id] = r
+	}
+	return r.enc, r.err
+}

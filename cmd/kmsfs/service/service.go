@@ -1,0 +1,78 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kmsfs/kms"
+	"kmsfs/objstore"
+)
+
+// Store is what the service needs of an engine.
+type Store interface {
+	objstore.Store
+	objstore.Tree
+	objstore.Maintainer
+}
+
+// Options is what a Service works on.
+type Options struct {
+	Path    string // the store's real path
+	Version string // of the program
+	Store   Store
+	KMS     *kms.Service
+	Files   Files
+	// Mounter makes mounts; nil where the process is no daemon.
+	Mounter Mounter
+	Logger  *slog.Logger
+}
+
+// Files is the files of the store, together with those who have them open and with the kernels that cache them.
+type Files interface {
+	// Reencrypt makes a new version of a file under its selection.
+	Reencrypt(ctx context.Context, ino objstore.Ino, force bool) (changed bool, err error)
+	// Rewrap wraps its data key anew under its selection.
+	Rewrap(ctx context.Context, ino objstore.Ino) error
+	// LastError is why the last operation on a file failed; "" when it did not.
+	LastError(ctx context.Context, ino objstore.Ino) string
+	// EntryChanged, InodeChanged and BucketChanged drop what kernels have cached.
+	EntryChanged(parent objstore.Ino, name string)
+	InodeChanged(ino objstore.Ino, data bool)
+	BucketChanged(name string)
+}
+
+// Mounter makes a mount and answers when the kernel knows it. Errors: [BadMount], [NoFUSE], [Stale].
+type Mounter func(ctx context.Context, r MountRequest) (Mounted, error)
+
+// Mounted is one mount of a daemon.
+type Mounted interface {
+	// Unmount makes everything durable and takes the mount away, or answers [Busy] and changes nothing.
+	Unmount() error
+	// Detach takes the mount away even while it is in use; users get errors.
+	Detach() error
+	// Wait returns when the mount serves no more requests, whoever ended it.
+	Wait()
+}
+
+// Service runs the verbs in the process that owns the store.
+type Service struct {
+	Options
+	started time.Time
+	ended   chan struct{} // closed when the last mount of a daemon is gone
+
+	mu      sync.Mutex
+	mounts  map[string]*mounted // by mount point
+	closing bool
+}
+
+var _ API = (*Service)(nil)
+
+// New makes the service; the caller closes the store after it.
+func New(o Options) *Service {
+	return &Service{Options: o, started: time.Now(), ended: make(chan struct{}), mounts: map[string]*mounted{}}
+}
+
+// Ended is closed when the last mount is gone and no further mount will be accepted.
+func (s *Service) Ended() <-chan struct{} { return s.ended }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms"
+	"kmsfs/kms/local"
+	"kmsfs/objstore/badgerstore"
+)
+
+// storeHeader is a file that every store has.
+const storeHeader = "kmsfs.store"
+
+// owned is a store that this process has open, with its key service.
+type owned struct {
+	path    string
+	store   *badgerstore.Store
+	kms     *kms.Service
+	keys    *local.Provider
+	audit   *kms.FileAuditor
+	created bool // the store is new
+}
+
+// Close makes everything durable and lets other processes in.
+func (o *owned) Close() error {
+	return errors.Join(o.kms.Close(), o.keys.Close(), o.store.Close(), o.audit.Sync(), o.audit.Close())
+}
+
+// openStore opens the store at path, and makes it with its root key when create is set and there is none.
+//
+// Errors: NoStore, NoRootKey, WrongRootKey, OpenRootKey, NewerFormat, Busy of package service.
+func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, error) {
+	exists, err := storeExists(path)
+	if err != nil {
+		return nil, err
+	}
+	if !exists && !create {
+		return nil, &service.Error{Code: service.NoStore, Message: fmt.Sprintf("there is no store at %s", path)}
+	}
+	root, err := rootKey(beside(c.RootKey, path, ".key"), exists)
+	if err != nil {
+		return nil, err
+	}
+	defer kms.Wipe(root)
+	secret := local.Derive(root, "kmsfs store v1")
+	defer kms.Wipe(secret)
+	st, err := badgerstore.Open(path, badgerstore.Options{Secret: secret, Logger: log})
+	if err != nil {
+		return nil, storeError(err)
+	}
+	o := &owned{path: path, store: st, created: !exists}
+	if err := o.openKMS(root, c, log); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return o, nil
+}
+
+// openKMS builds the key service over records that lie in the store.
+func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
+	wrapping := local.Derive(root, "kmsfs kms v1")
+	defer kms.Wipe(wrapping)
+	var err error
+	o.keys, err = local.Open(o.store.Records(), wrapping, local.Options{Region: c.KMS.Region, Account: c.KMS.Account})
+	if err != nil {
+		return fmt.Errorf("open the KMS keys of the store: %w", err)
+	}
+	if o.audit, err = kms.OpenFileAuditor(beside(c.AuditDir, o.path, ".audit"), 0); err != nil {
+		return err
+	}
+	o.kms = kms.NewService(o.keys, kms.Options{
+		Audit:             o.audit,
+		ServiceKey:        local.Derive(root, "kmsfs sse-s3 v1"),
+		BucketKeyLifetime: time.Duration(c.KMS.BucketKeyLifetime),
+		Region:            c.KMS.Region,
+		Account:           c.KMS.Account,
+	})
+	o.store.SetKMS(o.kms)
+	return nil
+}
+
+// storeExists answers false for a directory that is missing, empty, or was left by an init that was cut short.
+func storeExists(path string) (bool, error) {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if !st.IsDir() {
+		return false, &service.Error{Code: service.BadRequest, Message: fmt.Sprintf("%s is a file, so it is no store", path)}
+	}
+	_, err = os.Stat(filepath.Join(path, storeHeader))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// rootKey reads the root key, or makes one for a store that is new.
+func rootKey(path string, storeExists bool) ([]byte, error) {
+	st, err := os.Stat(path)
+	switch {
+	case storeExists && errors.Is(err, fs.ErrNotExist):
+		return nil, &service.Error{Code: service.NoRootKey, Message: fmt.Sprintf("the store's root key %s is missing", path)}
+	case err == nil && st.Mode().Perm()&0o077 != 0:
+		return nil, &service.Error{Code: service.OpenRootKey,
+			Message: fmt.Sprintf("others can read or write the root key %s (mode %04o)", path, st.Mode().Perm())}
+	case !storeExists:
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make the directory of the root key: %w", err)
+		}
+	}
+	key, _, err := local.LoadOrCreateRootKey(path)
+	return key, err
+}
+
+// storeError gives the engine's errors a code.
+func storeError(err error) error {
+	for from, to := range map[error]service.Code{
+		badgerstore.ErrLocked:      service.Busy,
+		badgerstore.ErrNewerFormat: service.NewerFormat,
+		badgerstore.ErrWrongKey:    service.WrongRootKey,
+		badgerstore.ErrNotStore:    service.BadRequest,
+	} {
+		if errors.Is(err, from) {
+			return &service.Error{Code: to, Message: "open the store", Err: err}
+		}
+	}
+	return fmt.Errorf("open the store: %w", err)
+}

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Installs the programs that tests run, where they are missing. Needs apt-get for that.
+set -eu
+
+missing=""
+need() { # need PROGRAM PACKAGE
+	command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need git git
+need fusermount3 fuse3
+need setfattr attr
+need setfacl acl
+need rsync rsync
+need sqlite3 sqlite3
+need gocryptfs gocryptfs
+[ -n "$missing" ] || exit 0
+
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+	as_root="sudo -n"
+	sudo -n true 2>/dev/null || {
+		echo "tests need these packages, and without root they cannot be installed:$missing" >&2
+		echo "hint: sudo apt-get install$missing" >&2
+		exit 1
+	}
+fi
+command -v apt-get >/dev/null 2>&1 || {
+	echo "tests need these packages:$missing" >&2
+	echo "hint: there is no apt-get here; install them with the package manager of this system" >&2
+	exit 1
+}
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 || {
+	$as_root apt-get update >/dev/null
+	$as_root apt-get install -y --no-install-recommends $missing
+}
