@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,6 +42,7 @@ type Store struct {
 
 	wmu sync.Mutex
 
+	low     recent
 	nodes   nodeCache
 	mu      sync.Mutex
 	buckets map[string]*bucket
@@ -148,7 +150,7 @@ const reserve = 64 << 20
 
 // admit refuses new data when the disk is nearly full, so that deleting stays possible.
 func (s *Store) admit() error {
-	if !s.db.LowSpace() {
+	if !s.low.get(s.db.LowSpace) {
 		return nil
 	}
 	return &objstore.Error{Code: objstore.InsufficientStorage, Message: "the disk of the store is full", Err: syscall.ENOSPC}
@@ -177,6 +179,25 @@ func wrap(op string, err error) error {
 		}
 	}
 	return e
+}
+
+// recent remembers an answer of the disk for a moment: asking costs as much as a small write.
+type recent struct{ state atomic.Int64 } // time of the answer in ms, times 2, plus the answer
+
+const recentFor = 20 // ms
+
+func (r *recent) get(ask func() bool) bool {
+	now, old := time.Now().UnixMilli(), r.state.Load()
+	if now-old>>1 < recentFor {
+		return old&1 == 1
+	}
+	now <<= 1
+	answer := ask()
+	if answer {
+		now |= 1
+	}
+	r.state.Store(now)
+	return answer
 }
 
 func fail(code objstore.Code, format string, args ...any) error {

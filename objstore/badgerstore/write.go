@@ -45,7 +45,7 @@ func (f *file) renew(ctx context.Context, enc objstore.Encryption, empty bool) e
 	if err != nil {
 		return err
 	}
-	session, prev := f.session, f.src
+	now, prev := f.session, f.src
 	if empty {
 		f.forget()
 	}
@@ -57,8 +57,8 @@ func (f *file) renew(ctx context.Context, enc objstore.Encryption, empty bool) e
 	}
 	f.changed = true
 	f.use(src, env)
-	f.session.id, f.session.kept = session.id, session.kept
-	return f.startSession()
+	f.session = session{id: now.id, kept: now.kept, small: map[uint64]bool{}} // a new content has no slots and no users
+	return nil
 }
 
 // forget drops all content that is not stored yet.

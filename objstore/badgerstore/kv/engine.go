@@ -59,7 +59,7 @@ func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Op
 	o.ChecksumVerificationMode = badgeroptions.OnBlockRead
 	o.EncryptionKey = key
 	o.EncryptionKeyRotationDuration = keyRotation
-	o.ValueThreshold = 1 << 20                                    // over MaxValue: the value log stays empty
+	o.ValueThreshold = 1 << 20 // over MaxValue: the value log stays empty
 	o.ValueLogFileSize = 1 << 20
 	o.MemTableSize = s.memTable
 	o.BaseTableSize, o.BaseLevelSize = s.table, s.baseLevel

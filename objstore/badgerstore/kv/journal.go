@@ -225,11 +225,11 @@ func preallocate(f file, from, to int64) error {
 	return f.Datasync()
 }
 
-// readAll returns the file's bytes.
-func (s *segment) readAll() ([]byte, error) {
-	buf := make([]byte, s.size)
-	n, err := s.f.ReadAt(buf, 0)
-	if err != nil && !(errors.Is(err, io.EOF) && int64(n) == s.size) {
+// read returns the first n bytes of the file.
+func (s *segment) read(n int64) ([]byte, error) {
+	buf := make([]byte, n)
+	got, err := s.f.ReadAt(buf, 0)
+	if err != nil && !(errors.Is(err, io.EOF) && int64(got) == n) {
 		return nil, fmt.Errorf("kv: read %s: %w", filepath.Base(s.path), err)
 	}
 	return buf, nil

@@ -23,6 +23,8 @@ type mirror struct {
 	mu     sync.Mutex
 	index  index        // GUARDED_BY(mu): as on disk
 	healed atomic.Int64 // files replaced by their other copy
+
+	wasClean bool // the last close was orderly; set by verify
 }
 
 func newMirror(dir string, key []byte, log *slog.Logger) (*mirror, error) {

@@ -88,7 +88,7 @@ func (db *DB) openJournal() error {
 	if err != nil {
 		return err
 	}
-	err = db.journal.replay(segs, checkpoint, func(lsn uint64, ops *opSet) {
+	err = db.journal.replay(segs, checkpoint, db.mirror.wasClean, func(lsn uint64, ops *opSet) {
 		db.active.apply(lsn, ops, false, true)
 		db.counts.replayed.Add(1)
 	})

@@ -18,18 +18,25 @@ type replayed struct {
 // replay reads the segments, gives the records after checkpoint to apply in order, and
 // sorts the segments into live and free. It returns a CorruptError if records that were
 // known to be durable are missing. A torn tail, and whatever follows it, is dropped.
-func (j *journal) replay(segs []*segment, checkpoint uint64, apply func(lsn uint64, ops *opSet)) error {
+//
+// With clean, the store was closed in order: all records are in badger, and damage to the
+// journal is of no matter.
+func (j *journal) replay(segs []*segment, checkpoint uint64, clean bool, apply func(lsn uint64, ops *opSet)) error {
 	found, err := j.readHeaders(segs)
 	if err != nil {
 		return err
 	}
 	next, synced := checkpoint+1, checkpoint
 	for _, r := range found {
+		j.sequence = max(j.sequence, r.head.sequence())
+		r.seg.first, r.seg.last = r.head.first(), r.head.first()-1
+		if clean || (r.before != 0 && r.before <= checkpoint+1) {
+			continue // all of it is in badger
+		}
 		synced = max(synced, r.head.synced())
 		if next, err = r.replay(next, &synced, apply); err != nil {
 			return err
 		}
-		j.sequence = max(j.sequence, r.head.sequence())
 	}
 	if next <= synced {
 		return &CorruptError{What: "journal", Err: fmt.Errorf(
@@ -37,22 +44,21 @@ func (j *journal) replay(segs []*segment, checkpoint uint64, apply func(lsn uint
 	}
 	j.lsn.Store(next - 1)
 	j.synced.Store(checkpoint)
-	j.sortSegments(segs, found, checkpoint)
-	return nil
+	return j.sortSegments(segs, found, checkpoint)
 }
 
 // readHeaders returns the segments that have a valid header, oldest first.
 func (j *journal) readHeaders(segs []*segment) ([]*replayed, error) {
 	var found []*replayed
 	for _, seg := range segs {
-		buf, err := seg.readAll()
+		pages, err := seg.read(recordsStart)
 		if err != nil {
 			return nil, err
 		}
 		for i := range headerCopies {
-			h, k, err := openHeader(buf[i*pageSize:], j.secret)
+			h, k, err := openHeader(pages[i*pageSize:], j.secret)
 			if err == nil {
-				found = append(found, &replayed{seg: seg, head: h, keys: k, bytes: buf})
+				found = append(found, &replayed{seg: seg, head: h, keys: k})
 				break
 			}
 		}
@@ -70,7 +76,11 @@ func (j *journal) readHeaders(segs []*segment) ([]*replayed, error) {
 // replay applies the segment's records from next on and returns the LSN wanted after it.
 // Records after a gap are not applied, but what they know to be durable counts.
 func (r *replayed) replay(next uint64, synced *uint64, apply func(uint64, *opSet)) (uint64, error) {
-	r.seg.first, r.seg.last = r.head.first(), r.head.first()-1
+	var err error
+	if r.bytes, err = r.seg.read(r.seg.size); err != nil {
+		return next, err
+	}
+	defer func() { r.bytes = nil }()
 	for off := recordsStart; ; {
 		rec, ok := r.find(&off)
 		if !ok {
@@ -131,7 +141,7 @@ func (r *replayed) parse(b []byte) (rec record, size int, ok bool) {
 
 // sortSegments makes the segments with records behind the checkpoint live, the rest free.
 // None is written again before it was recycled.
-func (j *journal) sortSegments(segs []*segment, found []*replayed, checkpoint uint64) {
+func (j *journal) sortSegments(segs []*segment, found []*replayed, checkpoint uint64) error {
 	live := make(map[*segment]bool)
 	for _, r := range found {
 		r.seg.last = min(r.seg.last, j.lsn.Load())
@@ -142,8 +152,13 @@ func (j *journal) sortSegments(segs []*segment, found []*replayed, checkpoint ui
 		}
 	}
 	for _, s := range segs {
-		if !live[s] {
-			j.free = append(j.free, s)
+		if live[s] {
+			continue
 		}
+		if err := s.shrink(j.segBytes); err != nil {
+			return err
+		}
+		j.free = append(j.free, s)
 	}
+	return nil
 }

@@ -27,7 +27,7 @@ func (m *mirror) verify() error {
 	if err != nil {
 		return err
 	}
-	m.index = x
+	m.index, m.wasClean = x, x.Clean
 	if !x.Clean {
 		if err := m.verifyManifests(); err != nil {
 			return err
