@@ -1,19 +1,27 @@
 package content
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
 )
 
-// Append writes data into new consecutive slots and returns the first one's number; the last may be short.
-// The bytes survive the death of the process when it returns, and power loss after [Dir.Sync].
+// Append is [Dir.AppendWith] of bytes that are known before.
+func (d *Dir) Append(id [16]byte, slotSize int, data []byte) (first uint64, err error) {
+	return d.AppendWith(id, slotSize, int64(len(data)), func(uint64) []byte { return data })
+}
+
+// AppendWith writes n bytes into new consecutive slots and returns the first one's number; the last slot may be
+// short. fill gives the bytes once the number is known, for ciphertext is bound to its slot; it is called at most
+// once, without locks, and what it gives is not kept. The bytes survive the death of the process when AppendWith
+// returns, and power loss after [Dir.Sync].
 //
 // On an error (ENOSPC is visible to errors.Is) no slot is the caller's; the numbers are used up all the same and
 // what had been written is given back to the disk. A content whose sync failed is [ErrBad].
-func (d *Dir) Append(id [16]byte, slotSize int, data []byte) (first uint64, err error) {
-	if slotSize <= 0 || len(data) == 0 {
-		return 0, fmt.Errorf("content %s: append of %d bytes in slots of %d: want more than none", ID(id), len(data), slotSize)
+func (d *Dir) AppendWith(id [16]byte, slotSize int, n int64, fill func(first uint64) []byte) (first uint64, err error) {
+	if slotSize <= 0 || n <= 0 {
+		return 0, fmt.Errorf("content %s: append of %d bytes in slots of %d: want more than none", ID(id), n, slotSize)
 	}
 	d.makeRoom()
 	f, err := d.acquire(id, true)
@@ -21,9 +29,12 @@ func (d *Dir) Append(id [16]byte, slotSize int, data []byte) (first uint64, err 
 		return 0, err
 	}
 	defer d.release(f)
-	first, err = f.allocate(int64(slotSize), int64(len(data)))
-	if err != nil {
+	if first, err = f.allocate(int64(slotSize), n); err != nil {
 		return 0, failed("append", id, err)
+	}
+	data := fill(first)
+	if int64(len(data)) != n {
+		return 0, fmt.Errorf("content %s: append: %d bytes were given, %d were announced", ID(id), len(data), n)
 	}
 	if err := d.write(f, data, int64(first)*int64(slotSize)); err != nil {
 		return 0, failed("append", id, err)
@@ -97,6 +108,25 @@ func (d *Dir) makeRoom() {
 	if full {
 		_ = d.Sync()
 	}
+}
+
+// Next is the lowest number that a later append of the content can be given; 0 where there is no file.
+func (d *Dir) Next(id [16]byte, slotSize int) (uint64, error) {
+	if slotSize <= 0 {
+		return 0, fmt.Errorf("content %s: slots of %d bytes: want more than none", ID(id), slotSize)
+	}
+	f, err := d.acquire(id, false)
+	if errors.Is(err, ErrMissing) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer d.release(f)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end, err := f.size()
+	return uint64(slots(end, int64(slotSize))), failed("next slot", id, err)
 }
 
 // Reserve makes next the lowest slot number that a later Append may be given, durable with the next [Dir.Sync].

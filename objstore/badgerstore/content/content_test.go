@@ -78,6 +78,31 @@ func TestAppendRead(t *testing.T) {
 	require.Equal(t, uint64(5), mustAppend(t, e, id, []byte("x")))
 }
 
+func TestAppendWith(t *testing.T) {
+	d := openTest(t, OS{})
+	id := testID(1)
+	next := func() uint64 {
+		n, err := d.Next(id, testSlot)
+		require.NoError(t, err)
+		return n
+	}
+	require.Equal(t, uint64(0), next())
+	require.NoFileExists(t, d.path(id), "asking makes no file")
+	mustAppend(t, d, id, []byte("x"))
+	require.Equal(t, uint64(1), next())
+	bound := func(first uint64) []byte { return fmt.Appendf(nil, "slot %d", first) }
+	first, err := d.AppendWith(id, testSlot, 6, bound)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), first)
+	requireContent(t, d, id, 1, []byte("slot 1"))
+
+	_, err = d.AppendWith(id, testSlot, 5, bound) // more than announced would run into another's slot
+	require.Error(t, err)
+	require.ErrorContains(t, err, "6 bytes were given, 5 were announced")
+	require.Equal(t, uint64(3), next())
+	require.NoError(t, d.Sync())
+}
+
 func TestReadMissing(t *testing.T) {
 	d := openTest(t, OS{})
 	mustAppend(t, d, testID(1), pattern(1, testSlot+10))
@@ -115,6 +140,8 @@ func TestRefusesSenselessCalls(t *testing.T) {
 	_, err = d.Append(testID(1), 0, []byte("x"))
 	require.Error(t, err)
 	require.Error(t, d.Reserve(testID(1), testSlot, 1<<60))
+	_, err = d.Next(testID(1), 0)
+	require.Error(t, err)
 	_, err = OpenWith(filepath.Join(t.TempDir(), "no", "parent"), OS{})
 	require.Error(t, err)
 	file := filepath.Join(t.TempDir(), "file")
