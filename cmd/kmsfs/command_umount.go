@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -23,6 +24,9 @@ func (a *app) umountCommand() *cobra.Command {
 
 func (a *app) umount(ctx context.Context, args []string) error {
 	dir, err := realMountPoint(args[0])
+	if errors.Is(err, os.ErrNotExist) {
+		return &mountPointError{os.ErrNotExist, args[0] + " does not exist", "`kmsfs status` lists the mounts"}
+	}
 	if err != nil {
 		return err
 	}
@@ -74,11 +78,11 @@ func realMountPoint(dir string) (string, error) {
 		return real, nil
 	}
 	if !errors.Is(err, unix.ENOTCONN) {
-		return "", statError(dir, err)
+		return "", err
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
-		return "", statError(dir, err)
+		return "", err
 	}
 	return strings.TrimSuffix(parent, "/") + "/" + filepath.Base(abs), nil
 }

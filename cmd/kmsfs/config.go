@@ -151,12 +151,29 @@ func leaves(prefix string, tree map[string]any) []string {
 	return keys
 }
 
+// problem is a setting with a value that cannot be.
+type problem struct {
+	key string
+	err error
+}
+
 // Validate answers all problems at once, each with the TOML path of the setting.
 func (c *Config) Validate() error {
-	var bad []error
+	var all []error
+	for _, p := range c.problems() {
+		all = append(all, fmt.Errorf("%s: %w", p.key, p.err))
+	}
+	if len(all) > 0 {
+		return &configError{errors.Join(all...)}
+	}
+	return nil
+}
+
+func (c *Config) problems() []problem {
+	var bad []problem
 	check := func(ok bool, key, format string, args ...any) {
 		if !ok {
-			bad = append(bad, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+			bad = append(bad, problem{key, fmt.Errorf(format, args...)})
 		}
 	}
 	oneOf := func(key, value string, allowed ...string) {
@@ -172,12 +189,9 @@ func (c *Config) Validate() error {
 	check(c.KMS.Region != "", "kms.region", "must not be empty")
 	check(c.Key.Days >= 7 && c.Key.Days <= 30, "key.days", "%d is not in 7 to 30", c.Key.Days)
 	if _, err := parseMountOptions(c.Mount.Options); err != nil {
-		bad = append(bad, fmt.Errorf("mount.options: %w", err))
+		bad = append(bad, problem{"mount.options", err})
 	}
-	if len(bad) > 0 {
-		return &configError{errors.Join(bad...)}
-	}
-	return nil
+	return bad
 }
 
 func orAES(s string) string {

@@ -138,6 +138,16 @@ func TestEnvironmentThatCannotBeRead(t *testing.T) {
 	require.Equal(t, exitConfig, exitCode(err))
 }
 
+func TestFlagThatIsWrongIsUsage(t *testing.T) {
+	a := &app{flags: Default(), stdout: io.Discard, stderr: io.Discard}
+	root := a.root()
+	root.SetArgs([]string{"mount", "x", "-o", "bogus"})
+	err := root.Execute()
+	require.Error(t, err)
+	require.Equal(t, "--options: bogus is no mount option", err.Error())
+	require.Equal(t, exitUsage, exitCode(err))
+}
+
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{"7d": 7 * day, "0": 0, "never": 0, "12h": 12 * time.Hour, "90m": 90 * time.Minute,
 		"1h30m": 90 * time.Minute, "5m": 5 * time.Minute, "30s": 30 * time.Second, "24h": day} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms"
 )
 
 // drainPatience is how long calls that still run may take when the daemon ends.
@@ -22,6 +23,7 @@ func (a *app) daemonLog() *slog.Logger {
 
 // runDaemon owns the store until its last mount is gone or ctx ends. It calls ready when the first mount, r, serves.
 func (a *app) runDaemon(ctx context.Context, store string, r service.MountRequest, log *slog.Logger, ready func()) (err error) {
+	ctx = kms.WithCaller(ctx, service.Caller(uint32(os.Getuid()), os.Getpid()))
 	o, err := openStore(store, &a.cfg, true, log)
 	if err != nil {
 		return err

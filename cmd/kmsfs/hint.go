@@ -17,7 +17,7 @@ type advice struct {
 	text string
 }
 
-// hints is what to do about each kind of error, in one place: the packages below state facts only. STORE stands
+// hints is what to do about each kind of error, in one place: the packages below state facts only. {store} stands
 // for the store's path. The first row that fits is shown.
 func hints() []advice {
 	return []advice{
@@ -27,11 +27,11 @@ func hints() []advice {
 		{service.NotMounted, "`kmsfs status` lists the mounts of a store; for another store add --store DIR"},
 		{service.NoStore, "`kmsfs init` or the first `kmsfs mount` makes a store; name an existing one with --store DIR or $KMSFS_STORE"},
 		{service.NoRootKey, "put the root key back from where you keep its copy, or name its file in $KMSFS_ROOT_KEY; without it the data is lost"},
-		{service.WrongRootKey, "name the file with the right root key in $KMSFS_ROOT_KEY; if STORE.key was replaced, put the old one back"},
-		{service.OpenRootKey, "chmod 600 STORE.key, and make a new store if someone else may have read it"},
+		{service.WrongRootKey, "name the file with the right root key in $KMSFS_ROOT_KEY; if {store}.key was replaced, put the old one back"},
+		{service.OpenRootKey, "chmod 600 {store}.key, and make a new store if someone else may have read it"},
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},
 		{service.NoFUSE, "load the module (modprobe fuse), in a container add --device /dev/fuse --cap-add SYS_ADMIN; without root install fuse3"},
-		{service.NoDaemon, "look into STORE.log; `kmsfs mount` starts a daemon"},
+		{service.NoDaemon, "look into {store}.log; `kmsfs mount` starts a daemon"},
 		{service.NotPermitted, "run the command as the user who runs the daemon, or as root"},
 		{kms.DisabledException, "enable it: kmsfs key enable KEY"},
 		{kms.InvalidKeyUsageException, "choose a symmetric key with usage ENCRYPT_DECRYPT: kmsfs key ls"},
@@ -68,12 +68,9 @@ func hint(err error, store string) string {
 	case errors.Is(err, service.Busy):
 		return busyHint(err)
 	}
-	if store == "" {
-		store = "STORE"
-	}
 	for _, a := range hints() {
 		if errors.Is(err, a.when) {
-			return strings.ReplaceAll(a.text, "STORE", store)
+			return strings.ReplaceAll(a.text, "{store}", store)
 		}
 	}
 	return ""

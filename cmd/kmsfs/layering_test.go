@@ -37,6 +37,7 @@ func layers() map[string]layer {
 		"objstore/badgerstore/content": {theirs: []string{xsys}},
 		"objstore/badgerstore/kv":      {ours: []string{"objstore/seal"}, theirs: []string{badgerModule, "github.com/dgraph-io/ristretto/v2", xsys, "github.com/google/btree"}},
 		"fs":                           {ours: []string{"kms", "objstore", "xattr"}, theirs: []string{xsys}},
+		"fs/fstest":                    {ours: []string{"fs", "kms", "kms/kmstest", "kms/local", "objstore", "objstore/badgerstore", "objstore/storetest", "xattr"}, theirs: []string{"github.com/stretchr/testify", xsys}},
 		"fs/fusefs":                    {ours: []string{"fs", "kms", "objstore", "xattr"}, theirs: []string{fuseModule, xsys, "github.com/moby/sys"}},
 		"cmd/kmsfs/service":            {ours: []string{"kms", "objstore", "xattr"}, theirs: []string{xsys, "github.com/moby/sys"}},
 		"cmd/kmsfs": {ours: program, theirs: []string{tomlModule, xsys, "golang.org/x/term", "github.com/dustin/go-humanize",

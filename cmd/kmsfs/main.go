@@ -87,7 +87,7 @@ func (a *app) root() *cobra.Command {
 
 // group is a command that only has commands below it.
 func (a *app) group(use, short string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short}
+	cmd := &cobra.Command{Use: use + " COMMAND", Short: short, DisableFlagsInUseLine: true}
 	cmd.AddCommand(subs...)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -100,10 +100,11 @@ func (a *app) group(use, short string, subs ...*cobra.Command) *cobra.Command {
 		return usagef("%s", text)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := cmd.Help(); err != nil || cmd.Parent() == nil {
-			return err
+		if cmd.Parent() == nil {
+			return cmd.Help()
 		}
-		return usagef("%s needs a command", cmd.CommandPath())
+		cmd.SetOut(a.stderr)
+		return errors.Join(cmd.Help(), usagef("%s needs a command", cmd.CommandPath()))
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	return cmd

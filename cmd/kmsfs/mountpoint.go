@@ -20,7 +20,7 @@ const fsType = "fuse.kmsfs"
 
 // mountPointError is a directory that cannot be a mount point, with what to do about it.
 type mountPointError struct {
-	code    service.Code
+	code    error // a code of package service, or os.ErrNotExist
 	message string
 	advice  string
 }
@@ -34,7 +34,7 @@ func mountPoint(ctx context.Context, dir string, nonEmpty bool) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(abs); errors.Is(err, unix.ENOTCONN) {
+	if isDead(abs) {
 		if err := clearStale(ctx, abs); err != nil {
 			return "", err
 		}
@@ -51,16 +51,22 @@ func mountPoint(ctx context.Context, dir string, nonEmpty bool) (string, error) 
 	if m, err := mountAt(real); err != nil {
 		return "", err
 	} else if m != nil && strings.HasPrefix(m.FSType, "fuse") {
-		return "", &mountPointError{service.BadMount, fmt.Sprintf("%s has a mount already (%s of %s)", dir, m.FSType, m.Source),
+		return "", &mountPointError{service.Busy, fmt.Sprintf("%s has a mount already (%s of %s)", dir, m.FSType, m.Source),
 			"unmount it first (kmsfs umount " + dir + "), or choose another directory"}
 	}
 	return real, emptyEnough(dir, real, nonEmpty)
 }
 
+// isDead reports whether dir is a mount whose daemon is gone. stat(2) would answer from the kernel's cache.
+func isDead(dir string) bool {
+	var st unix.Statfs_t
+	return errors.Is(unix.Statfs(dir, &st), unix.ENOTCONN)
+}
+
 func statError(dir string, err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return &mountPointError{service.BadMount, dir + " does not exist", "make it: mkdir -p " + dir}
+		return &mountPointError{os.ErrNotExist, dir + " does not exist", "make it: mkdir -p " + dir}
 	case errors.Is(err, os.ErrPermission):
 		return &mountPointError{service.NotPermitted, dir + " cannot be reached: permission denied", "choose a directory of your own"}
 	}

@@ -96,7 +96,7 @@ func (c *Config) set(key, text string) error {
 
 // flag makes a flag for a setting. The flag's default is the setting's.
 func (a *app) flag(cmd *cobra.Command, key, short, usage string) {
-	name := key[strings.LastIndexByte(key, '.')+1:]
+	name := flagName(key)
 	fs := cmd.Flags()
 	if !strings.Contains(key, ".") {
 		fs = cmd.PersistentFlags()
@@ -144,8 +144,21 @@ func (a *app) resolve(cmd *cobra.Command) error {
 			a.origin[key] = fromFlag
 		}
 	})
+	return a.valid()
+}
+
+// valid is [Config.Validate], but what stands on the command line is a [usageError].
+func (a *app) valid() error {
+	for _, p := range a.cfg.problems() {
+		if a.given(p.key) {
+			return usagef("--%s: %w", flagName(p.key), p.err)
+		}
+	}
 	return a.cfg.Validate()
 }
+
+// flagName is the flag's spelling of a setting.
+func flagName(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
 // loadFile reads the file that --config or $KMSFS_CONFIG names, or the first default that exists.
 func (a *app) loadFile(cmd *cobra.Command) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"kmsfs/kms"
 	"kmsfs/objstore"
@@ -125,6 +126,13 @@ func (s *Service) Explain(ctx context.Context, o Object) (Explanation, error) {
 	}
 	e.LastError = s.Files.LastError(ctx, n.Ino)
 	e.addStored(n)
+	if e.Stored != nil {
+		v, err := s.Store.HeadObject(ctx, o.Bucket, strings.Trim(o.Key, "/"), "")
+		if err != nil {
+			return e, err
+		}
+		e.Since = v.LastModified
+	}
 	return e, s.addKey(ctx, &e)
 }
 
@@ -135,7 +143,6 @@ func (e *Explanation) addStored(n *objstore.Node) {
 	}
 	st := settingsOf(n.Stored)
 	e.Stored, e.Version = &st, string(n.VersionID)
-	e.Since = n.Mtime.Time()
 	e.Pending = !n.Stored.Equal(objstore.Encryption{Algorithm: objstore.Algorithm(e.Selected.SSE), KeyID: e.Selected.KeyID,
 		Context: e.Selected.Context, BucketKey: e.Selected.BucketKey})
 }
