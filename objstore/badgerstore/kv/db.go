@@ -33,6 +33,7 @@ type DB struct {
 	active    *overlay     // GUARDED_BY(mu)
 	frozen    *overlay     // GUARDED_BY(mu): nil unless a checkpoint runs or was put off
 	base      *base        // GUARDED_BY(mu): badger as of the last checkpoint
+	applied   uint64       // GUARDED_BY(mu): LSN of the newest visible transaction
 	snapshots atomic.Int64 // Views that hold a snapshot; raised under mu (shared)
 
 	checkpointMu sync.Mutex // one checkpoint at a time
@@ -66,7 +67,7 @@ func (db *DB) snapshot() (*snapshot, error) {
 	}
 	db.snapshots.Add(1)
 	db.base.refs.Add(1)
-	return &snapshot{db: db, active: db.active, frozen: db.frozen, base: db.base, seq: db.journal.lsn.Load()}, nil
+	return &snapshot{db: db, active: db.active, frozen: db.frozen, base: db.base, seq: db.applied}, nil
 }
 
 // Update runs fn and makes what it wrote visible at once, as a whole; when it returns, the
@@ -120,6 +121,7 @@ func (db *DB) commit(ops *opSet) error {
 	}
 	db.mu.Lock()
 	db.active.apply(lsn, ops, db.snapshots.Load() > 0, false)
+	db.applied = lsn
 	full := db.active.size >= db.opts.SegmentBytes
 	db.mu.Unlock()
 	db.counts.updates.Add(1)

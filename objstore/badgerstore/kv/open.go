@@ -95,6 +95,7 @@ func (db *DB) openJournal() error {
 	if err != nil {
 		return err
 	}
+	db.applied = db.journal.lsn.Load()
 	db.thaw() // the first base
 	err = db.Checkpoint()
 	if errors.Is(err, ErrNoSpace) {
