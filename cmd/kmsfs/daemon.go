@@ -16,6 +16,10 @@ import (
 // drainPatience is how long calls that still run may take when the daemon ends.
 const drainPatience = 2 * time.Second
 
+// shutdownPatience is how long the mounts may take to end when the daemon is told to. What is in the store is safe
+// either way.
+const shutdownPatience = 20 * time.Second
+
 // daemonLog writes to standard error: in the background that is STORE.log.
 func (a *app) daemonLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: a.logLevel()}))
@@ -53,7 +57,9 @@ func (a *app) runDaemon(ctx context.Context, store string, r service.MountReques
 	select {
 	case <-ctx.Done():
 		log.Info("asked to end")
-		svc.Shutdown(context.WithoutCancel(ctx))
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+		svc.Shutdown(end)
+		cancel()
 	case <-svc.Ended():
 	}
 	server.Drain(drainPatience)

@@ -77,7 +77,7 @@ func hint(err error, store string) string {
 }
 
 func busyHint(err error) string {
-	if strings.Contains(err.Error(), "in use by") {
+	if strings.Contains(err.Error(), "in use by pid ") {
 		return "close the files or end those processes (a shell: cd elsewhere), then run the command again"
 	}
 	return "wait for the other process to end, or stop it, then run the command again"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func mounter(store string, files *fs.FS, log *slog.Logger) service.Mounter {
 		if err != nil {
 			return nil, &service.Error{Code: service.BadMount, Message: "mount", Err: err}
 		}
-		return &fuseMount{m, log}, nil
+		return &fuseMount{m, connectionOf(r.Dir), log}, nil
 	}
 }
 
@@ -41,8 +42,9 @@ func mountCaller(uid, pid uint32) context.Context {
 
 // fuseMount is a mount as the service wants it.
 type fuseMount struct {
-	mount *fusefs.Mount
-	log   *slog.Logger
+	mount      *fusefs.Mount
+	connection uint32 // its number in /sys/fs/fuse/connections
+	log        *slog.Logger
 }
 
 // busyPatience is how long a mount may be busy until it counts: the kernel gives files back a moment after close(2).
@@ -81,6 +83,36 @@ func isBusy(err error) bool {
 
 // Detach takes the mount out of the tree of directories at once.
 func (m *fuseMount) Detach() error { return detach(m.mount.Dir()) }
+
+// Abort uses the control file system of FUSE. Where systemd has not mounted it, as in a container, root does.
+func (m *fuseMount) Abort() error {
+	err := m.abortAt("/sys/fs/fuse/connections")
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "kmsfs-fusectl-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	if err := unix.Mount("fusectl", dir, "fusectl", 0, ""); err != nil {
+		return fmt.Errorf("mount the control file system of FUSE: %w", err)
+	}
+	return errors.Join(m.abortAt(dir), unix.Unmount(dir, unix.MNT_DETACH))
+}
+
+func (m *fuseMount) abortAt(control string) error {
+	return os.WriteFile(fmt.Sprintf("%s/%d/abort", control, m.connection), []byte("1"), 0)
+}
+
+// connectionOf is the minor number of the device that a mount is: the kernel names connections by it.
+func connectionOf(dir string) uint32 {
+	m, err := mountAt(dir)
+	if err != nil || m == nil {
+		return 0
+	}
+	return uint32(m.Minor)
+}
 
 // Wait returns when nothing is served any more.
 func (m *fuseMount) Wait() {

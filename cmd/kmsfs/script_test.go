@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,13 +25,14 @@ import (
 // scriptDir holds scripts of commands in the format of testscript.
 const scriptDir = "../../testdata/scripts"
 
-// TestMain lets scripts run this very program as kmsfs.
+// TestMain lets scripts run this very program as kmsfs, and what else scriptPrograms has.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kmsfs": main})
+	testscript.Main(m, scriptPrograms())
 }
 
 // TestScripts runs every script. Each has its own store ($KMSFS_STORE), an empty directory $WORK/mnt, and its daemons
-// are ended after it. Beside testscript's commands there is
+// are ended after it. $REPO is this repository, $GOCACHE the cache of who runs the test. Beside testscript's commands
+// there is
 //
 //	exits CODE PROGRAM ARG...    runs a program, whose exit code must be CODE
 //	eventually PROGRAM ARG...    runs a program until it succeeds, for 10 s at most
@@ -60,6 +62,16 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("KMSFS_CONFIG", config)
 	env.Setenv("XDG_RUNTIME_DIR", env.WorkDir)
 	env.Defer(func() { endDaemons(env.WorkDir) })
+	repo, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return fmt.Errorf("go env GOCACHE: %w", err)
+	}
+	env.Setenv("REPO", repo)
+	env.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
 	return errors.Join(os.WriteFile(config, nil, 0o600), os.MkdirAll(filepath.Join(env.WorkDir, "mnt"), 0o755))
 }
 

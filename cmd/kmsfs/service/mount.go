@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"kmsfs/objstore"
@@ -119,32 +121,48 @@ func (s *Service) explainBusy(dir string, err error) error {
 	return &Error{Code: Busy, Message: fmt.Sprintf("%s is in use by %s", dir, strings.Join(lines, ", "))}
 }
 
-// Shutdown unmounts everything, in use or not, and returns when no mount serves any more.
+// detachPatience is how long users of a mount may go on after it was taken out of the tree of directories.
+const detachPatience = 2 * time.Second
+
+// Shutdown unmounts everything, in use or not, and returns when no mount serves any more, or ctx ends.
 func (s *Service) Shutdown(ctx context.Context) {
-	s.mu.Lock()
-	var all []*mounted
-	for _, m := range s.mounts {
-		all = append(all, m)
+	var end sync.WaitGroup
+	for _, m := range s.allMounts() {
+		end.Go(func() { s.end(ctx, m) })
 	}
-	if len(all) == 0 && !s.closing {
+	end.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
 		s.closing = true
 		close(s.ended)
 	}
-	s.mu.Unlock()
-	for _, m := range all {
-		if err := m.Unmount(); err != nil {
-			s.Logger.Warn("the mount is taken away from those who use it", "dir", m.Dir, "err", s.explainBusy(m.Dir, err))
-			if err := m.Detach(); err != nil {
-				s.Logger.Error("unmount failed", "dir", m.Dir, "err", err)
+}
+
+func (s *Service) allMounts() []*mounted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.mounts))
+}
+
+// end unmounts m, by force when it is in use.
+func (s *Service) end(ctx context.Context, m *mounted) {
+	if err := m.Unmount(); err != nil {
+		s.Logger.Warn("the mount is taken away from those who use it", "dir", m.Dir, "err", s.explainBusy(m.Dir, err))
+		if err := m.Detach(); err != nil {
+			s.Logger.Error("unmount failed", "dir", m.Dir, "err", err)
+		}
+		select {
+		case <-m.gone:
+		case <-time.After(detachPatience):
+			if err := m.Abort(); err != nil {
+				s.Logger.Error("the mount cannot be aborted", "dir", m.Dir, "err", err)
 			}
 		}
 	}
-	for _, m := range all {
-		select {
-		case <-m.gone:
-		case <-ctx.Done():
-			return
-		}
+	select {
+	case <-m.gone:
+	case <-ctx.Done():
 	}
 }
 

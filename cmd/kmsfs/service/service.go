@@ -50,8 +50,10 @@ type Mounter func(ctx context.Context, r MountRequest) (Mounted, error)
 type Mounted interface {
 	// Unmount makes everything durable and takes the mount away, or answers [Busy] and changes nothing.
 	Unmount() error
-	// Detach takes the mount away even while it is in use; users get errors.
+	// Detach takes the mount out of the tree of directories even while it is in use. Who uses it goes on.
 	Detach() error
+	// Abort ends the mount for those who still use it: they get errors.
+	Abort() error
 	// Wait returns when the mount serves no more requests, whoever ended it.
 	Wait()
 }
