@@ -77,7 +77,7 @@ func realMountPoint(dir string) (string, error) {
 	if err == nil {
 		return real, nil
 	}
-	if !errors.Is(err, unix.ENOTCONN) {
+	if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.EACCES) { // EACCES: another user's mount, asked by root
 		return "", err
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))

@@ -197,3 +197,16 @@ func scaled(t testing.TB, variable string, normal int) int {
 	require.NoError(t, err, variable)
 	return n
 }
+
+const (
+	testPatience = 20 * time.Second
+	pollEvery    = 20 * time.Millisecond
+)
+
+// mounted reports whether one of our file systems is mounted at dir.
+func mounted(t testing.TB, dir string) bool {
+	t.Helper()
+	m, err := mountAt(dir)
+	require.NoError(t, err)
+	return m != nil && m.FSType == fsType
+}
