@@ -66,12 +66,12 @@ func TestFailedCommitKeepsThePreviousVersion(t *testing.T) {
 	h.Release(t.Context())
 
 	full := errors.New("the disk is full")
-	s.Refuse = func(op string, _ objstore.Ino) error {
+	s.RefuseWith(func(op string, _ objstore.Ino) error {
 		if op == "commit" {
 			return full
 		}
 		return nil
-	}
+	})
 	reader := open(t, v, h.Ino(), OpenFlags{})
 	writer := open(t, v, h.Ino(), OpenFlags{Write: true, Truncate: true})
 	write(t, writer, 0, "bad")
@@ -84,7 +84,7 @@ func TestFailedCommitKeepsThePreviousVersion(t *testing.T) {
 	reader.Release(t.Context())
 	require.Zero(t, f.OpenFiles())
 
-	s.Refuse = nil
+	s.RefuseWith(nil)
 	after := open(t, v, h.Ino(), OpenFlags{})
 	defer after.Release(t.Context())
 	require.Equal(t, "good", string(readAll(t, after, 9)))
@@ -96,12 +96,12 @@ func TestFailedCommitIsMadeUpByTheNextWriter(t *testing.T) {
 	h := create(t, v, "f")
 	write(t, h, 0, "first")
 	fails := true
-	s.Refuse = func(op string, _ objstore.Ino) error {
+	s.RefuseWith(func(op string, _ objstore.Ino) error {
 		if op == "commit" && fails {
 			return errors.New("no")
 		}
 		return nil
-	}
+	})
 	require.Error(t, h.Flush(t.Context()))
 	fails = false
 	write(t, h, 5, " second")
@@ -117,12 +117,12 @@ func TestFailedCommitIsMadeUpByTheNextWriter(t *testing.T) {
 func TestRefusedKeyLeavesNoFile(t *testing.T) {
 	s, _, v := setup(t)
 	refused := errors.New("the key is disabled")
-	s.Refuse = func(op string, _ objstore.Ino) error {
+	s.RefuseWith(func(op string, _ objstore.Ino) error {
 		if op == "begin" {
 			return refused
 		}
 		return nil
-	}
+	})
 	_, _, err := v.Create(t.Context(), v.Root(), "f", objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, false)
 	require.ErrorIs(t, err, refused)
 	_, _, err = v.Lookup(t.Context(), v.Root(), "f")
@@ -133,15 +133,15 @@ func TestEachOpenAsksForTheKey(t *testing.T) {
 	s, _, v := setup(t)
 	h := create(t, v, "f")
 	asked := map[string]int{}
-	s.Refuse = func(op string, _ objstore.Ino) error { asked[op]++; return nil }
+	s.RefuseWith(func(op string, _ objstore.Ino) error { asked[op]++; return nil })
 	second := open(t, v, h.Ino(), OpenFlags{})
 	require.Equal(t, 1, asked["authorize"])
 	require.Zero(t, asked["open"], "all handles share one file")
 	second.Release(t.Context())
-	s.Refuse = func(string, objstore.Ino) error { return errors.New("revoked") }
+	s.RefuseWith(func(string, objstore.Ino) error { return errors.New("revoked") })
 	_, err := v.Open(t.Context(), h.Ino(), OpenFlags{})
 	require.ErrorContains(t, err, "revoked")
-	s.Refuse = nil
+	s.RefuseWith(nil)
 	h.Release(t.Context())
 }
 
@@ -309,18 +309,18 @@ func TestMemoryIsBounded(t *testing.T) {
 		write(t, h, k*2*chunkSize+5, "x")
 		require.LessOrEqual(t, f.pool.count, 8)
 	}
-	s.Refuse = func(op string, _ objstore.Ino) error {
+	s.RefuseWith(func(op string, _ objstore.Ino) error {
 		if op == "write" {
 			return errors.New("the disk is full")
 		}
 		return nil
-	}
+	})
 	var err error
 	for k := int64(100); k < 200 && err == nil; k++ {
 		_, err = h.Write(t.Context(), k*2*chunkSize+5, []byte("x"), false)
 	}
 	require.ErrorContains(t, err, "the disk is full", "the writer is told when nothing can be written")
-	s.Refuse = nil
+	s.RefuseWith(nil)
 }
 
 func TestReencryptOnSet(t *testing.T) {

@@ -105,9 +105,9 @@ func TestPresentValueIsNoChange(t *testing.T) {
 	setXattr(t, v, f, xattr.KeyID, "alias/a")
 	before, err := s.Node(t.Context(), f)
 	require.NoError(t, err)
-	s.Refuse = func(string, objstore.Ino) error { return errors.New("must not be asked") }
+	s.RefuseWith(func(string, objstore.Ino) error { return errors.New("must not be asked") })
 	setXattr(t, v, f, xattr.KeyID, "alias/a")
-	s.Refuse = nil
+	s.RefuseWith(nil)
 	after, err := s.Node(t.Context(), f)
 	require.NoError(t, err)
 	require.Equal(t, before.Ctime, after.Ctime)

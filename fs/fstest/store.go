@@ -9,6 +9,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kmsfs/objstore"
@@ -26,11 +27,19 @@ type Store struct {
 	serial  int
 	open    map[objstore.Ino]int
 
-	// Refuse, where set, is asked before every use of a key: with "begin", "open", "authorize", "commit",
-	// "resolve", "write" or "sync".
-	Refuse func(op string, ino objstore.Ino) error
+	refusal atomic.Pointer[func(op string, ino objstore.Ino) error]
 	// Syncs counts what makes data survive power loss.
-	Syncs int
+	Syncs atomic.Int64
+}
+
+// RefuseWith makes fn be asked before every use of a key, with "begin", "open", "authorize", "commit", "resolve",
+// "write" or "sync", and fails with its answer. nil asks nobody.
+func (s *Store) RefuseWith(fn func(op string, ino objstore.Ino) error) {
+	if fn == nil {
+		s.refusal.Store(nil)
+		return
+	}
+	s.refusal.Store(&fn)
 }
 
 var (
@@ -86,10 +95,10 @@ func New() *Store {
 }
 
 func (s *Store) refuse(op string, ino objstore.Ino) error {
-	if s.Refuse == nil {
-		return nil
+	if fn := s.refusal.Load(); fn != nil {
+		return (*fn)(op, ino)
 	}
-	return s.Refuse(op, ino)
+	return nil
 }
 
 func fail(c objstore.Code, op string) error { return &objstore.Error{Code: c, Op: op} }
@@ -279,9 +288,7 @@ func resolve(enc objstore.Encryption) (objstore.Encryption, error) {
 
 // SyncTree implements objstore.Tree.
 func (s *Store) SyncTree(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.Syncs++
+	s.Syncs.Add(1)
 	return nil
 }
 

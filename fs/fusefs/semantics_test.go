@@ -270,12 +270,12 @@ func TestXattrs(t *testing.T) {
 func TestRefusedKeys(t *testing.T) {
 	m := mount(t)
 	m.write(t, "f", "x")
-	m.store.Refuse = func(op string, _ objstore.Ino) error {
+	m.store.RefuseWith(func(op string, _ objstore.Ino) error {
 		if op == "open" || op == "begin" {
 			return &kms.Error{Code: kms.DisabledException}
 		}
 		return nil
-	}
+	})
 	_, err := os.Open(m.path("f"))
 	require.ErrorIs(t, err, syscall.EKEYREVOKED)
 	_, err = os.Create(m.path("new"))
@@ -287,7 +287,7 @@ func TestRefusedKeys(t *testing.T) {
 	n, err := unix.Getxattr(m.path("f"), "user.kmsfs.error", buf)
 	require.NoError(t, err)
 	require.Contains(t, string(buf[:n]), "DisabledException")
-	m.store.Refuse = nil
+	m.store.RefuseWith(nil)
 	require.NoError(t, os.Remove(m.path("f")))
 }
 
@@ -425,14 +425,14 @@ func TestBirthTime(t *testing.T) {
 func TestFsyncReachesTheStore(t *testing.T) {
 	m := mount(t)
 	f := openFile(t, m.path("f"), os.O_WRONLY|os.O_CREATE)
-	before := m.store.Syncs
+	before := m.store.Syncs.Load()
 	_, err := f.WriteString("x")
 	require.NoError(t, err)
 	require.NoError(t, f.Sync())
-	require.Equal(t, before+1, m.store.Syncs)
+	require.Equal(t, before+1, m.store.Syncs.Load())
 	d := openFile(t, m.dir, os.O_RDONLY)
 	require.NoError(t, d.Sync())
-	require.Equal(t, before+2, m.store.Syncs)
+	require.Equal(t, before+2, m.store.Syncs.Load())
 }
 
 func TestUnmountWhileBusy(t *testing.T) {
