@@ -59,7 +59,7 @@ func (s *Store) bucket(name string) (*bucket, error) {
 	return nil, &objstore.Error{Code: objstore.NoSuchBucket, Bucket: name, Message: "The specified bucket does not exist"}
 }
 
-// bucketName is the rule for general purpose buckets: S3 User Guide, "General purpose bucket naming rules".
+// validBucketName is the rule for general purpose buckets: S3 User Guide, "General purpose bucket naming rules".
 func validBucketName(name string) bool {
 	ok, _ := regexp.MatchString(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`, name)
 	ip, _ := regexp.MatchString(`^\d+\.\d+\.\d+\.\d+$`, name)
@@ -174,12 +174,15 @@ func (s *Store) DeleteBucket(_ context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		for _, prefix := range [][]byte{direntKey(b.Root, ""), key8(kNoncurrent, uint64(root.hist)), key8(kGhost, uint64(root.hist))} {
-			empty, err := t.empty(prefix)
+		for _, empty := range []func() (bool, error){
+			func() (bool, error) { return t.empty(direntKey(b.Root, "")) },
+			func() (bool, error) { return t.pruneGhosts(root.hist) },
+		} {
+			none, err := empty()
 			if err != nil {
 				return err
 			}
-			if !empty {
+			if !none {
 				return &objstore.Error{Code: objstore.BucketNotEmpty, Bucket: name,
 					Message: "The bucket you tried to delete is not empty. You must delete all versions in the bucket."}
 			}

@@ -38,7 +38,7 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64), fou
 	if err := c.database(); err != nil {
 		return c.rep, wrap("Check", err)
 	}
-	for _, step := range []func() error{c.names, c.inodes, c.noncurrent} {
+	for _, step := range []func() error{c.names, c.inodes, c.noncurrent, c.users} {
 		if err := step(); err != nil {
 			return c.rep, wrap("Check", err)
 		}
@@ -160,6 +160,21 @@ func (c *checker) noncurrent() error {
 	})
 }
 
+// users checks that each record that is said to use a content is there and uses it.
+func (c *checker) users() error {
+	return c.each(kRef, func(r kv.Reader, k, _ []byte) error {
+		id, holder := k[1:17], k[17:]
+		in, err := getInode(r, holder)
+		switch {
+		case objstore.CodeOf(err) == objstore.IntegrityError && c.gone(holder):
+			c.found(objstore.Damage{What: fmt.Sprintf("content %x is said to be used by a record that does not exist", id)})
+		case err == nil && (in.ver == nil || string(in.ver.content[:]) != string(id)):
+			c.found(objstore.Damage{Key: in.Name, What: fmt.Sprintf("content %x is said to be used by a record that does not use it", id)})
+		}
+		return nil
+	})
+}
+
 // version reads every chunk of a version. A key that the KMS refuses leaves it unread.
 func (c *checker) version(r kv.Reader, in *inode, holder []byte) error {
 	c.rep.Versions++
@@ -175,12 +190,23 @@ func (c *checker) version(r kv.Reader, in *inode, holder []byte) error {
 	if _, err := r.Get(refKey(in.ver.content, holder)); err != nil {
 		report("its content is not accounted for: " + err.Error())
 	}
-	src, err := c.s.openSource(c.ctx, in.ver)
+	src, _, err := c.s.openSource(c.ctx, func() (now *inode, err error) {
+		err = c.s.db.View(func(r kv.Reader) error {
+			now, err = getInode(r, holder)
+			return err
+		})
+		if err == nil && (now.ver == nil || !now.ver.same(in.ver)) {
+			err = errGone
+		}
+		return now, err
+	})
 	var refused *kms.Error
 	switch {
 	case errors.As(err, &refused) && refused.Code != kms.InvalidCiphertextException:
 		c.rep.Unread++
 		return nil
+	case errors.Is(err, errGone) || c.gone(holder):
+		return nil // removed while the check ran
 	case err != nil:
 		report("its data key or record is damaged: " + err.Error())
 		return nil
@@ -188,6 +214,16 @@ func (c *checker) version(r kv.Reader, in *inode, holder []byte) error {
 	defer src.close()
 	c.chunks(src, in.ver, report)
 	return c.ctx.Err()
+}
+
+var errGone = errors.New("the version is gone")
+
+// gone reports that a record which a snapshot had is there no more.
+func (c *checker) gone(key []byte) bool {
+	return errors.Is(c.s.db.View(func(r kv.Reader) error {
+		_, err := r.Get(key)
+		return err
+	}), kv.ErrNotFound)
 }
 
 func (c *checker) chunks(src *source, v *version, report func(string)) {

@@ -95,7 +95,10 @@ func (t *txn) commit(f *file, in *inode, v *version, c objstore.AttrChange) (m c
 		return m, err
 	}
 	b := t.s.bucketByID(in.bucket)
-	amend := f.session.id != "" && in.ver != nil && in.ver.id == f.session.id && in.ver == f.base
+	amend := f.session.id != "" && in.ver != nil && in.ver.id == f.session.id && in.ver.seq == f.base.seq
+	if t.s.shares(f.src.id) != f.session.shares { // a version of this session may live on as something else's
+		f.session.shared = true
+	}
 	if amend {
 		v.id, v.seq, v.created = in.ver.id, in.ver.seq, t.now
 	} else if err := t.newVersion(b, v); err != nil {
@@ -107,10 +110,11 @@ func (t *txn) commit(f *file, in *inode, v *version, c objstore.AttrChange) (m c
 	}
 	t.apply(in, c)
 	if f.draft {
-		if err := t.dropDraft(in.Ino); err != nil {
+		if err := t.dropDraft(in.Ino, true); err != nil {
 			return m, err
 		}
 	}
+	f.session.shares = t.s.shares(f.src.id)
 	m = committed{ver: v, kept: f.session.kept && amend || kept}
 	m.punch, err = t.free(f, m.kept)
 	return m, err
@@ -144,6 +148,9 @@ func (f *file) stored(m chunkMap) {
 
 func (f *file) committed(m committed, env kms.Envelope) {
 	f.stored(m.ver.chunks)
+	if f.draft {
+		f.s.noteDraft(f.ino, false)
+	}
 	f.env, f.base, f.changed, f.draft = env, m.ver, false, false
 	f.session.id, f.session.kept = m.ver.id, m.kept
 	f.session.dead, f.session.former = nil, nil
@@ -186,7 +193,7 @@ func (t *txn) free(f *file, kept bool) (punch []extent, err error) {
 // alone reports that no record has begun to use the content since the session began but this file's own, and no reader has
 // it open.
 func (t *txn) alone(f *file, kept bool) (bool, error) {
-	if f.session.shared || t.s.inUse(f.src.id) > 1 {
+	if f.session.shared || !t.condemn(f.src.id, 1) {
 		return false, nil
 	}
 	n, err := countRefs(t, f.src.id)
@@ -227,7 +234,10 @@ func (f *file) Sync(ctx context.Context, c objstore.AttrChange) error {
 				t.DeleteData(dataID(f.src.id, e.slot))
 			}
 		}
-		return t.saveDraft(in, v, c)
+		if t.s.shares(f.src.id) != f.session.shares {
+			f.session.shared = true
+		}
+		return t.saveDraft(f, in, v, c)
 	})
 	if err != nil {
 		return err
@@ -256,7 +266,7 @@ func (f *file) stale() (gone, rest []extent) {
 }
 
 // saveDraft records the content of an open file for recovery.
-func (t *txn) saveDraft(in *inode, v *version, c objstore.AttrChange) error {
+func (t *txn) saveDraft(f *file, in *inode, v *version, c objstore.AttrChange) error {
 	if in.ver != nil {
 		v.id, v.seq = in.ver.id, in.ver.seq
 	}
@@ -270,7 +280,8 @@ func (t *txn) saveDraft(in *inode, v *version, c objstore.AttrChange) error {
 		return err
 	}
 	t.Put(k, d.marshal())
-	t.Put(refKey(v.content, k), nil)
+	t.use(v.content, k)
+	f.session.shares = t.s.shares(v.content)
 	if old != nil && old.ver.content != v.content {
 		return t.dropContent(old.ver, k, false)
 	}
@@ -290,14 +301,14 @@ func (t *txn) draft(ino objstore.Ino) (*inode, error) {
 	return in, err
 }
 
-// dropDraft removes the record that Sync left.
-func (t *txn) dropDraft(ino objstore.Ino) error {
+// dropDraft removes the record that Sync left. kept says that its content lives on in a version.
+func (t *txn) dropDraft(ino objstore.Ino, kept bool) error {
 	d, err := t.draft(ino)
 	if d == nil || err != nil {
 		return err
 	}
 	t.Delete(draftKey(ino))
-	return t.dropContent(d.ver, draftKey(ino), true)
+	return t.dropContent(d.ver, draftKey(ino), kept)
 }
 
 // promoteDraft makes what was fsynced the file's current version: after a crash, or when its commit failed.
@@ -309,7 +320,7 @@ func (s *Store) promoteDraft(ino objstore.Ino) error {
 		}
 		in, err := t.edit(ino)
 		if objstore.CodeOf(err) == objstore.NoSuchNode {
-			return t.dropDraft(ino)
+			return t.dropDraft(ino, false)
 		}
 		if err != nil {
 			return err
@@ -321,6 +332,6 @@ func (s *Store) promoteDraft(ino objstore.Ino) error {
 			return err
 		}
 		t.apply(in, objstore.AttrChange{Mtime: &d.Mtime, Ctime: &d.Ctime})
-		return t.dropDraft(ino)
+		return t.dropDraft(ino, true)
 	})
 }

@@ -34,11 +34,9 @@ func (s *Store) Rewrap(ctx context.Context, ino objstore.Ino, enc objstore.Encry
 	if err != nil {
 		return wrap("Rewrap", err)
 	}
-	in, epoch := s.nodes.get(ino)
-	if in == nil {
-		if in, err = s.loadInode(ino, epoch); err != nil {
-			return wrap("Rewrap", err)
-		}
+	in, err := s.cachedInode(ino)
+	if err != nil {
+		return wrap("Rewrap", err)
 	}
 	if in.ver == nil {
 		return fail(objstore.InvalidRequest, "nothing has been written to the file yet")
@@ -60,7 +58,7 @@ func (s *Store) Rewrap(ctx context.Context, ino objstore.Ino, enc objstore.Encry
 		if err != nil {
 			return err
 		}
-		if now.ver != in.ver {
+		if !now.ver.same(in.ver) {
 			return fail(objstore.PreconditionFailed, "the file was rewritten meanwhile: try again")
 		}
 		v := *now.ver
@@ -73,8 +71,9 @@ func (s *Store) Rewrap(ctx context.Context, ino objstore.Ino, enc objstore.Encry
 
 // macUnder gives the MAC of a version whose settings change with its envelope. The data key stays the same.
 func (s *Store) macUnder(ctx context.Context, v *version, env kms.Envelope) ([32]byte, error) {
-	src, err := s.openSource(ctx, v)
-	if err != nil {
+	src := s.sourceOf(v)
+	s.hold(src.id, src)
+	if err := src.unlock(ctx, v); err != nil {
 		return v.mac, err
 	}
 	defer src.close()

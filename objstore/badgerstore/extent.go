@@ -27,6 +27,7 @@ type extent struct {
 
 func (e extent) end() int64   { return e.index + e.count }
 func (e extent) small() bool  { return e.slot&smallSlot != 0 }
+func (e extent) bulk() bool   { return !e.small() }
 func (e extent) bytes() int64 { return (e.count-1)*chunkSize + int64(e.tail) }
 func (e extent) length(i int64) int {
 	if i == e.end()-1 {

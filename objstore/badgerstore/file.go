@@ -34,6 +34,7 @@ type session struct {
 	fresh  uint64             // content slots from here on were made since its last Commit
 	small  map[uint64]bool    // slots of the data table made in it; true: since its last Commit
 	refs   int                // users of the content when it began, as far as counted
+	shares int                // Store.shares of the content when it began, or after its own last commit
 	kept   bool               // the version before lives on as noncurrent
 	shared bool               // another file has taken over slots
 	dead   []extent           // slots of the session that nothing uses any more
@@ -63,25 +64,23 @@ func (s *Store) OpenFile(ctx context.Context, ino objstore.Ino) (objstore.File, 
 }
 
 func (s *Store) openFile(ctx context.Context, ino objstore.Ino) (*file, error) {
-	in, epoch := s.nodes.get(ino)
-	if in == nil {
-		var err error
-		if in, err = s.loadInode(ino, epoch); err != nil {
-			return nil, err
+	src, in, err := s.openSource(ctx, func() (*inode, error) {
+		in, err := s.cachedInode(ino)
+		if err == nil && !isRegular(in.Mode) {
+			err = objstore.IsDirectory
 		}
-	}
-	if !isRegular(in.Mode) {
-		return nil, objstore.IsDirectory
-	}
-	f := &file{s: s, ino: ino, base: in.ver, size: in.Size, pending: map[int64][]byte{}}
-	if in.ver == nil {
-		return f, nil
-	}
-	src, err := s.openSource(ctx, in.ver)
+		return in, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	f.use(src, in.ver.env)
+	f := &file{s: s, ino: ino, base: in.ver, size: in.Size, pending: map[int64][]byte{}}
+	s.mu.Lock()
+	f.draft = s.leftDrafts[ino]
+	s.mu.Unlock()
+	if src != nil {
+		f.use(src, in.ver.env)
+	}
 	return f, nil
 }
 
@@ -101,8 +100,10 @@ func (f *file) startSession() error {
 		return err
 	}
 	f.session.mark, f.session.fresh = mark, mark
-	f.session.small = map[uint64]bool{}
-	f.session.refs, err = f.s.countRefs(f.src.id)
+	f.session.shares = f.s.shares(f.src.id)
+	if f.session.refs, err = f.s.countRefs(f.src.id); err == nil {
+		f.session.small = map[uint64]bool{}
+	}
 	return err
 }
 
@@ -119,10 +120,32 @@ func (s *Store) closeInode(ino objstore.Ino) {
 		return
 	}
 	if in, _ := s.nodes.get(ino); in != nil && in.Nlink > 0 {
+		return // when it is being unlinked at this moment, purgeIfClosed comes after it
+	}
+	s.purgeIfClosed(ino)
+}
+
+// purgeIfClosed removes an inode without names that nobody has open.
+func (s *Store) purgeIfClosed(ino objstore.Ino) {
+	s.mu.Lock()
+	open := s.open[ino] > 0
+	s.mu.Unlock()
+	if open {
 		return
 	}
 	if err := s.purgeOrphan(ino); err != nil {
 		s.log.Error("an unlinked file was not removed; gc will", "ino", ino, "err", err)
+	}
+}
+
+// noteDraft remembers a record that Sync left and Close could not use: the next commit must not leave it behind.
+func (s *Store) noteDraft(ino objstore.Ino, left bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if left {
+		s.leftDrafts[ino] = true
+	} else {
+		delete(s.leftDrafts, ino)
 	}
 }
 
@@ -242,6 +265,7 @@ func (f *file) Close() error {
 	var err error
 	if f.draft {
 		err = f.s.promoteDraft(f.ino)
+		f.s.noteDraft(f.ino, err != nil)
 	}
 	for _, b := range f.pending {
 		kms.Wipe(b)

@@ -2,6 +2,8 @@ package badgerstore
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"time"
 
 	"kmsfs/objstore"
@@ -80,6 +82,12 @@ func (s *Store) GC(ctx context.Context, now time.Time) (rep objstore.GCReport, e
 	if rep.Versions, err = s.expire(ctx, now); err != nil {
 		return rep, wrap("GC", err)
 	}
+	if err := s.forgetGhosts(); err != nil {
+		return rep, wrap("GC", err)
+	}
+	if err := s.freeAll(); err != nil {
+		return rep, wrap("GC", err)
+	}
 	s.forgetRemoved()
 	var ids []seal.ContentID
 	err = s.data.List(func(id [16]byte, _ int64) error {
@@ -90,17 +98,50 @@ func (s *Store) GC(ctx context.Context, now time.Time) (rep objstore.GCReport, e
 		return rep, wrap("GC", err)
 	}
 	for _, id := range append(ids, s.littered()...) {
-		freed, err := s.sweep(id)
-		if err != nil {
-			return rep, wrap("GC", err)
+		freed, serr := s.sweep(id)
+		if serr != nil { // one damaged content must not keep the rest of the disk from being given back
+			s.log.Error("a content was not swept", "content", id, "err", serr)
+			err = errors.Join(err, serr)
 		}
 		if freed > 0 {
 			rep.Contents++
 			rep.Bytes += freed
 		}
 	}
+	err = errors.Join(err, s.freeAll())
 	s.forgetRemoved()
-	return rep, wrap("GC", s.db.Compact(ctx))
+	return rep, wrap("GC", errors.Join(err, s.db.Compact(ctx)))
+}
+
+// forgetGhosts removes the names of directories that are gone and have no old versions any more.
+func (s *Store) forgetGhosts() error {
+	var keys [][]byte
+	err := s.db.View(func(r kv.Reader) error {
+		return r.Ascend([]byte{kGhost}, []byte{kGhost + 1}, func(k, _ []byte) (bool, error) {
+			keys = append(keys, append([]byte{}, k...))
+			return true, nil
+		})
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	return s.update("Expire", func(t *txn) error {
+		for _, k := range keys {
+			old, ok, err := readGhost(t, histID(binary.BigEndian.Uint64(k[1:])), string(k[9:]))
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			if none, err := t.pruneGhosts(old); err != nil {
+				return err
+			} else if none {
+				t.Delete(k)
+			}
+		}
+		return nil
+	})
 }
 
 // littered are contents with dead records but perhaps no file.

@@ -1,7 +1,6 @@
 package badgerstore
 
 import (
-	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -66,16 +65,8 @@ func (s *Store) step(r kv.Reader, sp spot, name string) (next spot, ok bool, err
 			return spot{dir: in, hist: in.hist}, true, nil
 		}
 	}
-	rec, err := r.Get(ghostKey(sp.hist, name))
-	if errors.Is(err, kv.ErrNotFound) {
-		return sp, false, nil
-	}
-	if err != nil {
-		return sp, false, err
-	}
-	rd := reader{b: rec}
-	next = spot{hist: histID(rd.uint())}
-	return next, true, rd.end()
+	old, ok, err := readGhost(r, sp.hist, name)
+	return spot{hist: old}, ok, err
 }
 
 // current gives the inode whose version is the current one of the spot; nil when there is none.
@@ -156,9 +147,6 @@ func (t *txn) makeDirs(b *bucket, key string) (*inode, string, error) {
 		return nil, "", err
 	}
 	for _, d := range dirs {
-		if len(d) > objstore.MaxName {
-			return nil, "", fail(objstore.KeyTooLong, "a component of the key has %d bytes, at most %d", len(d), objstore.MaxName)
-		}
 		e, err := t.dirent(p.Ino, d)
 		if err != nil {
 			return nil, "", err
@@ -173,9 +161,6 @@ func (t *txn) makeDirs(b *bucket, key string) (*inode, string, error) {
 			return nil, "", err
 		}
 		p.implicit = true
-	}
-	if len(name) > objstore.MaxName {
-		return nil, "", fail(objstore.KeyTooLong, "the last component of the key has %d bytes, at most %d", len(name), objstore.MaxName)
 	}
 	return p, name, nil
 }

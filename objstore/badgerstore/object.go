@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"maps"
 	"strconv"
@@ -77,6 +76,9 @@ func (s *Store) upload(ctx context.Context, f *file, b *bucket, in objstore.PutI
 	if err != nil {
 		return objstore.Object{}, err
 	}
+	if err := ctx.Err(); err != nil {
+		return objstore.Object{}, err
+	}
 	v := f.version(f.env)
 	v.contentType, v.metadata = in.ContentType, maps.Clone(in.Metadata)
 	if f.enc.Algorithm == objstore.AES256 {
@@ -98,7 +100,7 @@ func (s *Store) upload(ctx context.Context, f *file, b *bucket, in objstore.PutI
 
 // fill writes all of r and gives its MD5.
 func (f *file) fill(ctx context.Context, r io.Reader) (string, error) {
-	var sum hash.Hash = md5.New() //nolint:gosec // see above
+	sum := md5.New() //nolint:gosec // see above
 	buf := getBuffer(resealChunks * chunkSize)
 	defer putBuffer(buf)
 	defer clear(buf)
@@ -106,12 +108,12 @@ func (f *file) fill(ctx context.Context, r io.Reader) (string, error) {
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		n, err := io.ReadFull(r, buf)
+		n, err := fillBuffer(r, buf)
 		sum.Write(buf[:n])
 		if werr := f.WriteChunks(f.size/chunkSize, buf[:n]); werr != nil {
 			return "", werr
 		}
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
@@ -124,8 +126,26 @@ func (f *file) fill(ctx context.Context, r io.Reader) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), f.flush(commitInline)
 }
 
+// fillBuffer is io.ReadFull, but the end of r is io.EOF wherever it comes: io.ErrUnexpectedEOF is r's own, of a body that
+// was cut short.
+func fillBuffer(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	if n == len(buf) && err != io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
 // putCurrent makes v the current version of a key.
 func (t *txn) putCurrent(b *bucket, key string, v *version, c objstore.Condition) (*inode, error) {
+	b, err := t.s.bucket(b.Name) // as it is set now
+	if err != nil {
+		return nil, err
+	}
 	p, name, err := t.makeDirs(b, key)
 	if err != nil {
 		return nil, err
@@ -144,16 +164,14 @@ func (t *txn) putCurrent(b *bucket, key string, v *version, c objstore.Condition
 	if err != nil {
 		return nil, err
 	}
-	if b.Versioning == objstore.VersioningSuspended {
-		if err := t.dropNull(p, name); err != nil {
-			return nil, err
-		}
-	}
 	if _, err := t.setVersion(in, v, false); err != nil {
 		return nil, err
 	}
 	in.Mtime, in.Ctime = t.now, t.now
 	applyMetadata(in, v.metadata)
+	if name == "" { // "dir/" is how S3 clients make a directory
+		applyMetadata(p, v.metadata)
+	}
 	return in, nil
 }
 
@@ -280,7 +298,16 @@ func (s *Store) GetObject(ctx context.Context, bucket, key string, v objstore.Ve
 	if isDir(in.Mode) {
 		return o, &versionReader{}, nil
 	}
-	r, err := s.openReader(ctx, in.ver)
+	first := true
+	r, in, err := s.openReader(ctx, func() (*inode, error) {
+		if first {
+			first = false
+			return in, nil
+		}
+		found, now, err := s.version("GetObject", bucket, key, v)
+		o = now
+		return found, err
+	})
 	return o, r, s.failed("GetObject", bucket, key, err)
 }
 
@@ -291,6 +318,9 @@ func (s *Store) DeleteObject(_ context.Context, name, key string, id objstore.Ve
 		return o, err
 	}
 	err = s.update("DeleteObject", func(t *txn) error {
+		if b, err = s.bucket(name); err != nil { // as it is set now
+			return err
+		}
 		sp, ok, err := s.locate(t, b, key)
 		if err != nil {
 			return err
@@ -299,7 +329,7 @@ func (s *Store) DeleteObject(_ context.Context, name, key string, id objstore.Ve
 			if !ok {
 				return objstore.NoSuchVersion
 			}
-			o, err = t.deleteVersion(sp, key, id)
+			o, err = t.deleteVersion(b, sp, key, id)
 			return err
 		}
 		o, err = t.deleteCurrent(b, sp, ok, key, c)
@@ -322,7 +352,7 @@ func (t *txn) deleteCurrent(b *bucket, sp spot, ok bool, key string, c objstore.
 		if dir := sp.marker(); ok && dir != nil {
 			return directoryObject(dir, key), t.deleteDirectory(dir)
 		}
-		return o, nil // deleting what does not exist is no error
+		return t.markMissing(b, key)
 	}
 	p, err := t.directory(sp.dir.Ino)
 	if err != nil {
@@ -341,7 +371,30 @@ func (t *txn) deleteCurrent(b *bucket, sp spot, ok bool, key string, c objstore.
 			return o, err
 		}
 	}
+	if sp.name == "" && p.Parent != 0 { // the directory was the key's, too
+		p.implicit = true
+	}
 	return o, t.prune(p)
+}
+
+// markMissing is for the deletion of a key that has no current version: no error, and where there are versions it puts one
+// more delete marker. Source: S3 User Guide, "Working with delete markers".
+func (t *txn) markMissing(b *bucket, key string) (o objstore.Object, err error) {
+	if b.Versioning == objstore.VersioningOff {
+		return o, nil
+	}
+	p, name, err := t.makeDirs(b, key)
+	if err != nil {
+		return o, err
+	}
+	if d, err := t.dirent(p.Ino, name); err != nil || d.file != 0 { // a mount's node that S3 does not show
+		return o, err
+	}
+	m, err := t.mark(b, p, name)
+	if err != nil {
+		return o, err
+	}
+	return objectOf(m, key, true), t.prune(p)
 }
 
 // unlinkFile takes a name from a file, keeping its version as the bucket wants it.
@@ -376,7 +429,7 @@ func (t *txn) deleteDirectory(dir *inode) error {
 }
 
 // deleteVersion removes one version for good. When it was the current one, the next older becomes current.
-func (t *txn) deleteVersion(sp spot, key string, id objstore.VersionID) (o objstore.Object, err error) {
+func (t *txn) deleteVersion(b *bucket, sp spot, key string, id objstore.VersionID) (o objstore.Object, err error) {
 	cur, err := t.s.current(t, sp)
 	if err != nil {
 		return o, err
@@ -390,7 +443,7 @@ func (t *txn) deleteVersion(sp spot, key string, id objstore.VersionID) (o objst
 		if err := t.unlinkFile(p, sp.name, cur.Ino, false); err != nil {
 			return o, err
 		}
-		if err := t.revive(sp); err != nil {
+		if err := t.revive(b, sp, key); err != nil {
 			return o, err
 		}
 		return o, t.prune(p)
@@ -408,23 +461,23 @@ func (t *txn) deleteVersion(sp spot, key string, id objstore.VersionID) (o objst
 		return o, objstore.NoSuchVersion
 	}
 	if err == nil && cur == nil {
-		err = t.revive(sp)
+		err = t.revive(b, sp, key)
 	}
 	return o, err
 }
 
 // revive makes the newest version of a name current when the name has no current one, as after a delete marker was removed.
-func (t *txn) revive(sp spot) error {
-	if sp.dir == nil {
-		return nil
-	}
-	p, err := t.directory(sp.dir.Ino)
-	if err != nil {
-		return err
-	}
+func (t *txn) revive(b *bucket, sp spot, key string) error {
 	return t.eachNoncurrent(sp.hist, sp.name, func(k []byte, old *inode) (bool, error) {
 		if old.marker {
 			return false, nil
+		}
+		p, _, err := t.makeDirs(b, key) // the directory may have gone with its last key; it gets its history back
+		if err != nil {
+			return false, err
+		}
+		if d, err := t.dirent(p.Ino, sp.name); err != nil || d.file != 0 { // a mount's file without a version
+			return false, err
 		}
 		in, err := t.newInode(p, sp.name, objstore.NodeInit{Mode: old.Mode, UID: old.UID, GID: old.GID, Xattrs: old.Xattrs})
 		if err != nil {
@@ -466,7 +519,15 @@ func (s *Store) CopyObject(ctx context.Context, in objstore.CopyInput) (o objsto
 		src := copySource{in.SrcBucket, in.SrcKey, from.ver.id, from.ver.content}
 		return s.copyShared(b, src, in, env, meta, ctype)
 	}
-	r, err := s.openReader(ctx, from.ver)
+	first := true
+	r, _, err := s.openReader(ctx, func() (*inode, error) {
+		if first {
+			first = false
+			return from, nil
+		}
+		now, _, err := s.version("CopyObject", in.SrcBucket, in.SrcKey, in.SrcVersion)
+		return now, err
+	})
 	if err != nil {
 		return o, s.failed("CopyObject", in.SrcBucket, in.SrcKey, err)
 	}
@@ -579,7 +640,9 @@ func (t *txn) restore(parent objstore.Ino, name string, old *inode, env kms.Enve
 		return nil, err
 	}
 	v := *old.ver
-	v.env, v.etag = env, newETag()
+	if v.env = env; env.Algorithm != kms.SSES3 {
+		v.etag = newETag()
+	}
 	if err := t.newVersion(t.s.bucketByID(p.bucket), &v); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package badgerstore
 
 import (
+	"bytes"
 	"context"
+	"errors"
 
 	"kmsfs/kms"
 	"kmsfs/objstore"
@@ -40,8 +42,8 @@ func (s *Store) Rename(ctx context.Context, parent objstore.Ino, name string, ne
 
 // rebound is a data key wrapped for a new name.
 type rebound struct {
-	content [16]byte
-	env     kms.Envelope
+	from *version
+	env  kms.Envelope
 }
 
 // rebind wraps the data keys of a file, or of all files under a directory, for their names after the move.
@@ -99,7 +101,7 @@ func (s *Store) rebindFile(ctx context.Context, in *inode, bucket, key string, o
 	if err != nil {
 		return err
 	}
-	out[in.Ino] = rebound{in.ver.content, env}
+	out[in.Ino] = rebound{in.ver, env}
 	return nil
 }
 
@@ -146,6 +148,7 @@ func (t *txn) rename(from, to place, mode objstore.RenameMode, bound map[objstor
 	}
 	t.touch(p)
 	t.touch(q)
+	p.implicit = false
 	return t.rebind(bound)
 }
 
@@ -188,9 +191,15 @@ func (t *txn) replace(p *inode, from place, src dirent, q *inode, to place, dst 
 		left.dir, taken.dir = 0, in.Ino
 		p.Nlink--
 		q.Nlink++
+		if err := t.meetHistory(q.hist, to.name, in); err != nil {
+			return err
+		}
 	} else {
 		left.file, taken.file = 0, in.Ino
 		if err := t.markLeft(p, from.name, in); err != nil {
+			return err
+		}
+		if err := t.arrive(q, to.name, in); err != nil {
 			return err
 		}
 	}
@@ -212,6 +221,21 @@ func (t *txn) markLeft(p *inode, name string, in *inode) error {
 	}
 	_, err = t.mark(b, p, name)
 	return err
+}
+
+// arrive makes room for the null version among the old versions of a name that in comes to: a key has one at most.
+func (t *txn) arrive(p *inode, name string, in *inode) error {
+	if in.ver == nil || in.ver.id != objstore.NullVersion {
+		return nil
+	}
+	return t.dropNull(p, name)
+}
+
+func (t *txn) arriveAny(p *inode, name string, in *inode) error {
+	if isDir(in.Mode) {
+		return t.meetHistory(p.hist, name, in)
+	}
+	return t.arrive(p, name, in)
 }
 
 // makeWay removes what a rename replaces.
@@ -243,6 +267,12 @@ func (t *txn) exchange(p *inode, from place, src dirent, q *inode, to place, dst
 	}
 	b, err := t.edit(dst.node())
 	if err != nil {
+		return err
+	}
+	if (src.dir != 0 && src.file != 0) || (dst.dir != 0 && dst.file != 0) {
+		return fail(objstore.NodeExists, "the name of the directory is also the key of an object")
+	}
+	if err := errors.Join(t.arriveAny(q, to.name, a), t.arriveAny(p, from.name, b)); err != nil {
 		return err
 	}
 	if isDir(a.Mode) != isDir(b.Mode) {
@@ -294,7 +324,7 @@ func (t *txn) rebind(bound map[objstore.Ino]rebound) error {
 			}
 			return err
 		}
-		if in.ver != nil && in.ver.content == r.content {
+		if in.ver != nil && in.ver.content == r.from.content && bytes.Equal(in.ver.env.Blob, r.from.env.Blob) {
 			v := *in.ver
 			v.env = r.env
 			in.ver = &v

@@ -36,25 +36,66 @@ func (s *Store) newSource(id seal.ContentID, dataKey []byte, m chunkMap) (*sourc
 	return src, nil
 }
 
-// openSource unwraps a version's data key for ctx's caller and proves the record with it.
-func (s *Store) openSource(ctx context.Context, v *version) (*source, error) {
-	dataKey, err := s.kms.OpenDataKey(ctx, v.env)
-	if err != nil {
-		return nil, err
+// openSource opens what find gives for reading. The content may be given up between the look at its record and the
+// hold on it, so the record is looked at again under the hold. The source is nil when nothing has been written yet.
+func (s *Store) openSource(ctx context.Context, find func() (*inode, error)) (*source, *inode, error) {
+	in, err := find()
+	for {
+		if err != nil || in.ver == nil {
+			return nil, in, err
+		}
+		src := s.sourceOf(in.ver)
+		if !s.tryHold(src.id, src) {
+			s.wmu.Lock() // wait for the change that counts on nobody reading
+			s.wmu.Unlock()
+			in, err = find()
+			continue
+		}
+		var now *inode
+		if now, err = find(); err == nil && now.ver != nil && now.ver.same(in.ver) {
+			return src, now, src.unlock(ctx, now.ver)
+		}
+		src.close()
+		in = now
 	}
-	src, err := s.newSource(v.content, dataKey, v.chunks)
+}
+
+// same reports that two records describe one version, with the same bytes.
+func (v *version) same(o *version) bool {
+	return v.seq == o.seq && v.content == o.content && v.mac == o.mac
+}
+
+func (s *Store) sourceOf(v *version) *source {
+	src := &source{s: s, id: v.content, unsaved: map[uint64][]byte{}}
+	src.m = newLiveMap(v.chunks, func(p pageRef) ([]extent, error) { return s.loadPage(v.content, p) })
+	return src
+}
+
+// unlock unwraps a version's data key for ctx's caller and proves the record with it; on an error the source is closed.
+func (src *source) unlock(ctx context.Context, v *version) (err error) {
+	defer func() {
+		if err != nil {
+			src.close()
+		}
+	}()
+	dataKey, err := src.s.kms.OpenDataKey(ctx, v.env)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	defer kms.Wipe(dataKey)
+	if src.cipher, err = seal.New(dataKey); err != nil {
+		return err
 	}
 	if err := src.cipher.Verify(v.macInput(), v.mac); err != nil {
-		src.close()
-		return nil, &objstore.Error{Code: objstore.IntegrityError, Message: "the record of version " + string(v.id) + " does not belong to its data key", Err: err}
+		return &objstore.Error{Code: objstore.IntegrityError, Message: "the record of version " + string(v.id) + " does not belong to its data key", Err: err}
 	}
-	return src, nil
+	return nil
 }
 
 func (src *source) close() {
-	src.cipher.Wipe()
+	if src.cipher != nil {
+		src.cipher.Wipe()
+	}
 	src.s.release(src.id, src)
 }
 
@@ -234,14 +275,14 @@ func (r *versionReader) Close() error {
 	return nil
 }
 
-// openReader opens any version for reading; the key service is asked also for an empty one.
-func (s *Store) openReader(ctx context.Context, v *version) (objstore.Reader, error) {
-	if v == nil {
-		return &versionReader{}, nil
-	}
-	src, err := s.openSource(ctx, v)
+// openReader opens the version that find gives for reading; the key service is asked also for an empty one.
+func (s *Store) openReader(ctx context.Context, find func() (*inode, error)) (objstore.Reader, *inode, error) {
+	src, in, err := s.openSource(ctx, find)
 	if err != nil {
-		return nil, err
+		return nil, in, err
 	}
-	return &versionReader{src: src, size: v.size}, nil
+	if src == nil {
+		return &versionReader{}, in, nil
+	}
+	return &versionReader{src: src, size: in.ver.size}, in, nil
 }

@@ -42,17 +42,22 @@ type Store struct {
 
 	wmu sync.Mutex
 
-	low     recent
-	nodes   nodeCache
-	mu      sync.Mutex
-	buckets map[string]*bucket
-	byID    map[bucketID]*bucket
-	usage   map[bucketID]objstore.BucketUsage
-	open    map[objstore.Ino]int       // Files of each inode
-	holders map[seal.ContentID]*holder // contents that open files and readers use
-	garbage map[seal.ContentID]int64   // bytes of a content that no version uses, estimated
-	removed []seal.ContentID           // contents whose garbage record can go
-	counter map[string]*counter
+	low       recent
+	nodes     nodeCache
+	mu        sync.Mutex
+	buckets   map[string]*bucket
+	byID      map[bucketID]*bucket
+	usage     map[bucketID]objstore.BucketUsage
+	open      map[objstore.Ino]int       // Files of each inode
+	holders   map[seal.ContentID]*holder // contents that open files and readers use
+	condemned map[seal.ContentID]bool    // contents that the change under way gives up
+	frees     []pendingFree
+	waiting   int64                    // bytes of frees
+	garbage   map[seal.ContentID]int64 // bytes of a content that no version uses, estimated
+	removed   []seal.ContentID         // contents whose garbage record can go
+	counter   map[string]*counter
+	// leftDrafts are files whose last Close could not make what was fsynced their content.
+	leftDrafts map[objstore.Ino]bool
 
 	stop    context.CancelFunc
 	sweeps  chan seal.ContentID
@@ -75,6 +80,7 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, log: o.Logger, lock: lf,
 		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]objstore.BucketUsage{},
 		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{},
+		condemned: map[seal.ContentID]bool{}, leftDrafts: map[objstore.Ino]bool{},
 		counter: map[string]*counter{}, sweeps: make(chan seal.ContentID, 64),
 	}
 	s.nodes.init()
@@ -115,7 +121,8 @@ func (s *Store) SetKMS(k *kms.Service) { s.kms = k }
 func (s *Store) Close() error {
 	s.stop()
 	s.workers.Wait()
-	return s.shut()
+	err := s.freeAll()
+	return errors.Join(err, s.shut())
 }
 
 func (s *Store) shut() error {

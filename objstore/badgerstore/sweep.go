@@ -18,6 +18,8 @@ import (
 const (
 	// sweepAfter is how many dead bytes of one content make its sweep urgent.
 	sweepAfter = 16 << 20
+	// freeEvery is when space that waits for the database to be durable is looked at.
+	freeEvery = time.Second
 	// sweepEvery is when contents with fewer are swept.
 	sweepEvery = 30 * time.Second
 	// maxCountedRefs bounds the cost of asking whether a content is shared.
@@ -60,7 +62,7 @@ func (t *txn) dropContent(v *version, holder []byte, kept bool) error {
 	if err != nil {
 		return err
 	}
-	if t.s.inUse(v.content) > 0 { // an open file may commit it yet: decided when it closes
+	if !t.condemn(v.content, 0) { // an open file may commit it yet: decided when it closes
 		t.after(func() { t.s.doom(v.content) })
 		return t.litter(v.content, exts)
 	}
@@ -94,7 +96,12 @@ func eachPage(r kv.Reader, id seal.ContentID, fn func(k []byte, page uint64, ext
 
 // destroy removes all that a content has: chunks in the data table, pages, and its file once the transaction is through.
 func (t *txn) destroy(id seal.ContentID, exts []extent) error {
-	err := eachPage(t, id, func(k []byte, _ uint64, _ []extent) error {
+	dead, err := t.litterOf(id)
+	if err != nil {
+		return err
+	}
+	exts = append(exts[:len(exts):len(exts)], dead...)
+	err = eachPage(t, id, func(k []byte, _ uint64, _ []extent) error {
 		t.Delete(k)
 		return nil
 	})
@@ -127,8 +134,13 @@ func (s *Store) doom(id seal.ContentID) {
 	}
 }
 
-// removeContent removes a content's file, or leaves it to the last who reads it.
+// removeContent removes a content's file once that survives power loss, or leaves it to the last who reads it.
 func (s *Store) removeContent(id seal.ContentID) {
+	n, _ := s.allocated(id) // to know how much waits
+	s.whenDurable(n, func() { s.removeFile(id) })
+}
+
+func (s *Store) removeFile(id seal.ContentID) {
 	s.mu.Lock()
 	if h := s.holders[id]; h != nil {
 		h.doomed = true
@@ -196,17 +208,21 @@ func (s *Store) noteGarbage(id seal.ContentID, n int64) {
 	}
 }
 
-// punch gives slots back to the disk. A failure costs space only, until the next sweep.
+// punch gives slots back to the disk once that survives power loss. A failure costs space only, until the next sweep.
 func (s *Store) punch(src *source, exts []extent) {
-	for _, e := range exts {
-		if e.small() {
-			continue
-		}
-		if err := s.data.Punch(src.id, src.slotSize(), e.slot, uint64(e.count)); err != nil {
-			s.log.Warn("space was not given back; gc will", "content", src.id, "err", err)
-			return
-		}
+	id, size := src.id, src.slotSize()
+	exts = slices.DeleteFunc(exts, extent.small)
+	if len(exts) == 0 {
+		return
 	}
+	s.whenDurable(bytesOf(exts), func() {
+		for _, e := range exts {
+			if err := s.data.Punch(id, size, e.slot, uint64(e.count)); err != nil && !errors.Is(err, content.ErrMissing) {
+				s.log.Warn("space was not given back; gc will", "content", id, "err", err)
+				return
+			}
+		}
+	})
 }
 
 // abandon closes a source. If it was written to and not committed, what it wrote is garbage.
@@ -222,7 +238,9 @@ func (s *Store) abandon(src *source, dirty bool) {
 		return
 	}
 	if n == 0 {
-		s.removeContent(id)
+		if _, err := s.sweepUnused(id); err != nil {
+			s.log.Warn("an abandoned content stays until gc", "content", id, "err", err)
+		}
 	} else {
 		s.noteGarbage(id, sweepAfter/4)
 	}
@@ -232,6 +250,8 @@ func (s *Store) abandon(src *source, dirty bool) {
 func (s *Store) sweepLoop(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	free := time.NewTicker(freeEvery)
+	defer free.Stop()
 	expire := time.NewTicker(time.Hour)
 	defer expire.Stop()
 	for {
@@ -239,7 +259,13 @@ func (s *Store) sweepLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case id := <-s.sweeps:
-			s.trySweep(id)
+			if id == noContent {
+				s.tryFree()
+			} else {
+				s.trySweep(id)
+			}
+		case <-free.C:
+			s.freeDurable()
 		case <-tick.C:
 			s.sweepAll()
 		case now := <-expire.C:
@@ -258,6 +284,7 @@ func (s *Store) trySweep(id seal.ContentID) {
 
 // sweepAll takes every content with garbage, and forgets the removed ones.
 func (s *Store) sweepAll() {
+	s.tryFree()
 	s.forgetRemoved()
 	s.mu.Lock()
 	ids := make([]seal.ContentID, 0, len(s.garbage))
@@ -303,7 +330,14 @@ func (s *Store) sweep(id seal.ContentID) (freed int64, err error) {
 		return 0, err
 	}
 	if l.refs == 0 {
-		return before, s.sweepUnused(id)
+		gone, err := s.sweepUnused(id)
+		if !gone {
+			before = 0
+		}
+		return before, err
+	}
+	if err := s.db.Sync(); err != nil { // power loss must not bring back records that use what is given back
+		return 0, err
 	}
 	if err := s.punchAllBut(id, l); err != nil {
 		return 0, err
@@ -324,37 +358,39 @@ func (s *Store) allocated(id seal.ContentID) (int64, error) {
 }
 
 // sweepUnused removes a content that no record uses, unless a file has it open.
-func (s *Store) sweepUnused(id seal.ContentID) error {
+func (s *Store) sweepUnused(id seal.ContentID) (gone bool, err error) {
 	s.doom(id)
-	if s.inUse(id) > 0 {
-		return nil
-	}
-	err := s.update("Sweep", func(t *txn) error {
-		exts, err := t.litterOf(id)
-		if err != nil {
-			return err
+	err = s.update("Sweep", func(t *txn) error {
+		if !t.condemn(id, 0) {
+			return nil
 		}
 		if n, err := countRefs(t, id); err != nil || n > 0 {
 			return err
 		}
+		exts, err := t.allExtents(&version{content: id, chunks: chunkMap{pages: make([]pageRef, 1)}})
+		if err != nil {
+			return err
+		}
+		t.after(func() { gone = true })
 		return t.destroy(id, exts)
 	})
-	if err != nil || s.inUse(id) > 0 {
-		return err
+	if err == nil && gone {
+		s.removeContent(id)
 	}
-	s.removeContent(id)
-	return nil
+	return gone, err
 }
 
 // litterOf gives the slots of the data table that became garbage.
-func (t *txn) litterOf(id seal.ContentID) ([]extent, error) {
-	rec, err := t.Get(garbageKey(id))
+func (t *txn) litterOf(id seal.ContentID) ([]extent, error) { return litterOf(t, id) }
+
+func litterOf(r getter, id seal.ContentID) ([]extent, error) {
+	rec, err := r.Get(garbageKey(id))
 	if err != nil {
 		return nil, ignore(notFound(err, objstore.NoSuchNode), objstore.NoSuchNode)
 	}
-	r := reader{b: rec}
-	exts := r.slots()
-	return exts, r.end()
+	rd := reader{b: rec}
+	exts := rd.slots()
+	return exts, rd.end()
 }
 
 // liveSet is what of a content is in use.
@@ -366,6 +402,8 @@ type liveSet struct {
 	small    map[uint64]bool // slots of the data table
 	pages    map[uint64]bool // page ids
 	dead     [][]byte        // keys of page records that nobody uses
+	lost     []extent        // slots of the data table in those
+	litter   int             // slots in the garbage record
 }
 
 func (l *liveSet) add(exts []extent) {
@@ -396,11 +434,16 @@ func (s *Store) liveSlots(id seal.ContentID) (*liveSet, error) {
 			return err
 		}
 		s.liveInMemory(id, l)
+		dead, err := litterOf(r, id)
+		if l.litter = len(dead); err != nil {
+			return err
+		}
 		return eachPage(r, id, func(k []byte, page uint64, exts []extent) error {
 			if l.pages[page] {
 				l.add(exts)
 			} else {
 				l.dead = append(l.dead, k)
+				l.lost = append(l.lost, slices.DeleteFunc(exts, extent.bulk)...)
 			}
 			return nil
 		})
@@ -502,7 +545,8 @@ func (s *Store) sweepRecords(id seal.ContentID, l *liveSet) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range exts {
+		known := min(l.litter, len(exts))
+		for _, e := range append(l.lost, exts[:known]...) {
 			if !l.small[e.slot] {
 				t.DeleteData(dataID(id, e.slot))
 			}
@@ -511,6 +555,9 @@ func (s *Store) sweepRecords(id seal.ContentID, l *liveSet) error {
 			t.Delete(k)
 		}
 		t.Delete(garbageKey(id))
+		if known < len(exts) { // became garbage meanwhile: it was judged as live
+			return t.litter(id, exts[known:])
+		}
 		return nil
 	})
 }

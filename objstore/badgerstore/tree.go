@@ -24,20 +24,25 @@ func checkName(name string) error {
 
 // Node gives a snapshot of an inode.
 func (s *Store) Node(_ context.Context, ino objstore.Ino) (n *objstore.Node, err error) {
-	in, epoch := s.nodes.get(ino)
-	if in == nil {
-		in, err = s.loadInode(ino, epoch)
-	}
+	in, err := s.cachedInode(ino)
 	if err != nil {
 		return nil, wrap("Node", err)
 	}
 	return &in.Node, nil
 }
 
+func (s *Store) cachedInode(ino objstore.Ino) (*inode, error) {
+	if in, _ := s.nodes.get(ino); in != nil {
+		return in, nil
+	}
+	return s.loadInode(ino)
+}
+
 // loadInode reads one record without a snapshot: a single key needs none.
-func (s *Store) loadInode(ino objstore.Ino, _ uint64) (in *inode, err error) {
+func (s *Store) loadInode(ino objstore.Ino) (in *inode, err error) {
+	epoch := s.nodes.now()
 	err = s.db.View(func(r kv.Reader) error {
-		in, err = s.inode(r, ino)
+		in, err = s.readInode(r, ino, epoch)
 		return err
 	})
 	return in, err
@@ -195,17 +200,12 @@ func (t *txn) newInode(p *inode, name string, init objstore.NodeInit) (*inode, e
 
 // adoptHistory gives a new directory the old versions of an earlier one of the same name.
 func (t *txn) adoptHistory(h histID, name string, ino objstore.Ino) (histID, error) {
-	rec, err := t.Get(ghostKey(h, name))
-	if notFound(err, objstore.NoSuchNode) == objstore.NoSuchNode {
-		return histID(ino), nil
+	old, ok, err := readGhost(t, h, name)
+	if err != nil || !ok {
+		return histID(ino), err
 	}
-	if err != nil {
-		return 0, err
-	}
-	r := reader{b: rec}
-	old := histID(r.uint())
 	t.Delete(ghostKey(h, name))
-	return old, r.end()
+	return old, nil
 }
 
 // Link makes a further name of a file.
@@ -239,6 +239,9 @@ func (s *Store) Link(_ context.Context, ino, parent objstore.Ino, name string) (
 		}
 		in.Nlink++
 		in.Ctime = t.now
+		if err := t.arrive(p, name, in); err != nil {
+			return err
+		}
 		t.Put(linkKey(ino, parent, name), nil)
 		t.setDirent(parent, name, dirent{file: ino})
 		t.touch(p)
@@ -288,6 +291,7 @@ func (s *Store) Unlink(_ context.Context, parent objstore.Ino, name string) erro
 		}
 		t.setDirent(parent, name, dirent{})
 		t.touch(p)
+		p.implicit = false // a mount shows the directory until it is removed
 		return t.dropLink(in, parent, name, kept)
 	})
 }
@@ -320,6 +324,7 @@ func (t *txn) dropLink(in *inode, parent objstore.Ino, name string, kept bool) e
 	t.s.mu.Unlock()
 	if open {
 		t.Put(orphanKey(in.Ino), nil)
+		t.later = append(t.later, func() { t.s.purgeIfClosed(in.Ino) })
 		return nil
 	}
 	return t.purge(in, kept)
@@ -351,7 +356,7 @@ func (t *txn) promoteLink(in *inode, parent objstore.Ino, name string) error {
 func (t *txn) purge(in *inode, kept bool) error {
 	t.edited[in.Ino] = nil
 	t.Delete(orphanKey(in.Ino))
-	if err := t.dropDraft(in.Ino); err != nil {
+	if err := t.dropDraft(in.Ino, false); err != nil {
 		return err
 	}
 	if in.ver == nil {
@@ -376,6 +381,7 @@ func (s *Store) Rmdir(_ context.Context, parent objstore.Ino, name string) error
 		case d.dir == 0:
 			return objstore.NotDirectory
 		}
+		p.implicit = false
 		return t.removeDir(p, name, d)
 	})
 }
@@ -383,6 +389,9 @@ func (s *Store) Rmdir(_ context.Context, parent objstore.Ino, name string) error
 func (t *txn) removeDir(p *inode, name string, d dirent) error {
 	in, err := t.edit(d.dir)
 	if err != nil {
+		return err
+	}
+	if err := t.dropSelf(in); err != nil {
 		return err
 	}
 	empty, err := t.empty(direntKey(in.Ino, ""))
@@ -402,20 +411,23 @@ func (t *txn) removeDir(p *inode, name string, d dirent) error {
 	return nil
 }
 
+// dropSelf removes the object whose key is the directory's, with a "/" at its end: no mount shows it, so it must not keep
+// a directory from being removed.
+func (t *txn) dropSelf(dir *inode) error {
+	d, err := t.dirent(dir.Ino, "")
+	if err != nil || d.file == 0 {
+		return err
+	}
+	return t.unlinkFile(dir, "", d.file, true)
+}
+
 // leaveGhost keeps the way to the old versions of a directory that goes.
 func (t *txn) leaveGhost(h histID, name string, dir histID) error {
-	noVersions, err := t.empty(key8(kNoncurrent, uint64(dir)))
-	if err != nil {
-		return err
+	empty, err := t.pruneGhosts(dir)
+	if err == nil && !empty {
+		t.putGhost(h, name, dir)
 	}
-	noGhosts, err := t.empty(key8(kGhost, uint64(dir)))
-	if err != nil || (noVersions && noGhosts) {
-		return err
-	}
-	w := writer{}
-	w.uint(uint64(dir))
-	t.Put(ghostKey(h, name), w.b)
-	return nil
+	return err
 }
 
 // empty reports that no key has the prefix.

@@ -17,8 +17,9 @@ type txn struct {
 	now    objstore.Time
 	edited map[objstore.Ino]*inode // nil: removed
 	usage  map[bucketID]objstore.BucketUsage
-	done   []func() // run when the change is made, before the next one can begin
-	later  []func() // run when the change is made, while others go on
+	done   []func()         // run when the change is made, before the next one can begin
+	later  []func()         // run when the change is made, while others go on
+	doomed []seal.ContentID // condemned until the change is made or given up
 }
 
 // update runs fn as one atomic change. When it returns nil the change survives the death of the process.
@@ -37,6 +38,7 @@ func (t *txn) run(fn func(*txn) error) error {
 	s := t.s
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
+	defer t.pardon()
 	err := s.db.Update(func(tx *kv.Tx) error {
 		t.Tx = tx
 		if err := fn(t); err != nil {
@@ -82,7 +84,7 @@ func (t *txn) inode(ino objstore.Ino) (*inode, error) {
 		}
 		return in, nil
 	}
-	return t.s.inode(t, ino)
+	return t.s.readInode(t, ino, t.s.nodes.now())
 }
 
 // edit gives a copy that the change writes at its end.
@@ -152,20 +154,40 @@ type getter interface {
 	Get(key []byte) ([]byte, error)
 }
 
-// view reads a consistent state.
-func (s *Store) view(op string, fn func(r kv.Reader) error) error { return wrap(op, s.db.View(fn)) }
+// snapshot is a state of the store, not older than what the cache was at epoch.
+type snapshot struct {
+	kv.Reader
+	epoch uint64
+}
 
-// inode reads a record through the cache.
+// view reads a consistent state.
+func (s *Store) view(op string, fn func(r kv.Reader) error) error {
+	epoch := s.nodes.now()
+	return wrap(op, s.db.View(func(r kv.Reader) error { return fn(snapshot{r, epoch}) }))
+}
+
+// inode reads a record through the cache, or as r's change sees it.
 func (s *Store) inode(r getter, ino objstore.Ino) (*inode, error) {
-	in, epoch := s.nodes.get(ino)
-	if in != nil {
+	switch r := r.(type) {
+	case *txn:
+		return r.inode(ino)
+	case snapshot:
+		return s.readInode(r, ino, r.epoch)
+	}
+	return s.readInode(r, ino, noEpoch)
+}
+
+// readInode reads a record through the cache, which keeps it when nothing was changed since epoch.
+func (s *Store) readInode(r getter, ino objstore.Ino, epoch uint64) (*inode, error) {
+	if in, _ := s.nodes.get(ino); in != nil {
 		return in, nil
 	}
 	rec, err := r.Get(inodeKey(ino))
 	if err != nil {
 		return nil, notFound(err, objstore.NoSuchNode)
 	}
-	if in, err = unmarshalInode(rec); err != nil {
+	in, err := unmarshalInode(rec)
+	if err != nil {
 		return nil, err
 	}
 	in.Bucket = s.bucketName(in.bucket)
@@ -230,11 +252,75 @@ func (t *txn) newIno() (objstore.Ino, error) {
 type holder struct {
 	sources map[*source]struct{}
 	doomed  bool // no record used it: swept when the last source closes
+	shares  int  // how often a record began to use it that none of the sources wrote
 }
 
+// hold notes a user of a content that nobody can give up: a new one, or one that is held already.
 func (s *Store) hold(id seal.ContentID, src *source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addSource(id, src)
+}
+
+// tryHold notes a user of a content. It answers false while the change under way counts on there being none.
+func (s *Store) tryHold(id seal.ContentID, src *source) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.condemned[id] {
+		return false
+	}
+	s.addSource(id, src)
+	return true
+}
+
+// condemn keeps new users away from a content until the change is made, if it has no more than the given number.
+func (t *txn) condemn(id seal.ContentID, users int) bool {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if h := t.s.holders[id]; h != nil && len(h.sources) > users {
+		return false
+	}
+	t.s.condemned[id] = true
+	t.doomed = append(t.doomed, id)
+	return true
+}
+
+func (t *txn) pardon() {
+	if len(t.doomed) == 0 {
+		return
+	}
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for _, id := range t.doomed {
+		delete(t.s.condemned, id)
+	}
+}
+
+// use records that holder uses a content, which may be open.
+func (t *txn) use(id seal.ContentID, holder []byte) {
+	if id == noContent {
+		return
+	}
+	t.Put(refKey(id, holder), nil)
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if h := t.s.holders[id]; h != nil {
+		h.shares++
+	}
+}
+
+// shares is how often records began to use a content that is open.
+func (s *Store) shares(id seal.ContentID) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.holders[id]; h != nil {
+		return h.shares
+	}
+	return 0
+}
+
+// addSource needs mu.
+func (s *Store) addSource(id seal.ContentID, src *source) {
 	h := s.holders[id]
 	if h == nil {
 		h = &holder{sources: map[*source]struct{}{}}
@@ -247,6 +333,10 @@ func (s *Store) hold(id seal.ContentID, src *source) {
 func (s *Store) release(id seal.ContentID, src *source) {
 	s.mu.Lock()
 	h := s.holders[id]
+	if h == nil {
+		s.mu.Unlock()
+		return
+	}
 	delete(h.sources, src)
 	last := len(h.sources) == 0
 	if last {
@@ -268,8 +358,8 @@ func (s *Store) inUse(id seal.ContentID) int {
 	return 0
 }
 
-// nodeCache keeps decoded inodes. fill is refused when the inode was changed since get: otherwise a slow reader would
-// put back an old record for good.
+// nodeCache keeps decoded inodes. fill is refused when any was changed since the reader's snapshot was taken: otherwise
+// a slow reader would put back an old or a removed record for good.
 type nodeCache struct {
 	mu    sync.RWMutex
 	m     map[objstore.Ino]*inode
@@ -284,6 +374,15 @@ func (c *nodeCache) get(ino objstore.Ino) (*inode, uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.m[ino], c.epoch
+}
+
+// noEpoch never is the epoch.
+const noEpoch = 1<<64 - 1
+
+func (c *nodeCache) now() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.epoch
 }
 
 func (c *nodeCache) fill(ino objstore.Ino, in *inode, epoch uint64) {

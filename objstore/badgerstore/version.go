@@ -44,13 +44,10 @@ func (t *txn) retire(p *inode, name string, in *inode, marker bool) (kept bool, 
 		return false, nil
 	}
 	if b.Versioning == objstore.VersioningEnabled || in.ver.id != objstore.NullVersion {
-		t.keep(p, name, in)
-		kept = true
-	}
-	if b.Versioning == objstore.VersioningSuspended {
-		if err := t.dropNull(p, name); err != nil {
-			return kept, err
+		if err := t.keep(p, name, in); err != nil {
+			return false, err
 		}
+		kept = true
 	}
 	if marker {
 		_, err = t.mark(b, p, name)
@@ -58,19 +55,23 @@ func (t *txn) retire(p *inode, name string, in *inode, marker bool) (kept bool, 
 	return kept, err
 }
 
-// keep records in's current version as a noncurrent one of the name.
-func (t *txn) keep(p *inode, name string, in *inode) {
+// keep records in's current version as a noncurrent one of the name. Its key counts when it became noncurrent, not when it
+// was made: a version that came by rename may be older than what the name had before.
+func (t *txn) keep(p *inode, name string, in *inode) error {
 	old := in.clone()
 	old.Parent, old.Name, old.Nlink, old.since = p.Ino, name, 1, t.now
-	k := noncurrentKey(p.hist, name, old.ver.seq)
-	t.Put(k, old.marshal())
-	if old.ver.content != noContent {
-		t.Put(refKey(old.ver.content, k), nil)
+	seq, err := t.take("seq")
+	if err != nil {
+		return err
 	}
+	k := noncurrentKey(p.hist, name, seq)
+	t.Put(k, old.marshal())
+	t.use(old.ver.content, k)
 	t.count(p.bucket, func(u *objstore.BucketUsage) {
 		u.Noncurrent++
 		u.NoncurrBytes += old.ver.size
 	})
+	return nil
 }
 
 // mark puts a delete marker over a name.
@@ -78,6 +79,11 @@ func (t *txn) mark(b *bucket, p *inode, name string) (*inode, error) {
 	v := &version{}
 	if err := t.newVersion(b, v); err != nil {
 		return nil, err
+	}
+	if v.id == objstore.NullVersion {
+		if err := t.dropNull(p, name); err != nil {
+			return nil, err
+		}
 	}
 	m := &inode{Node: objstore.Node{Parent: p.Ino, Name: name, Mode: sIFREG}, bucket: p.bucket, ver: v, marker: true, since: t.now}
 	t.Put(noncurrentKey(p.hist, name, v.seq), m.marshal())
@@ -87,7 +93,11 @@ func (t *txn) mark(b *bucket, p *inode, name string) (*inode, error) {
 
 // dropNull removes a noncurrent null version: a key has one at most.
 func (t *txn) dropNull(p *inode, name string) error {
-	return t.eachNoncurrent(p.hist, name, func(k []byte, in *inode) (bool, error) {
+	return t.dropNullOf(p.hist, name)
+}
+
+func (t *txn) dropNullOf(h histID, name string) error {
+	return t.eachNoncurrent(h, name, func(k []byte, in *inode) (bool, error) {
 		if in.ver.id != objstore.NullVersion {
 			return true, nil
 		}
@@ -145,6 +155,7 @@ func (t *txn) links(in *inode, fn func(p *inode, name string) error) error {
 // setVersion makes v the current version of in, under each of its names. With amend it takes the place of the present
 // one; without, that one is kept as noncurrent where the bucket wants it. kept tells that the present version lives on.
 func (t *txn) setVersion(in *inode, v *version, amend bool) (kept bool, err error) {
+	t.use(v.content, inodeKey(in.Ino)) // first, since v may be a copy of what the next lines remove
 	if in.ver != nil && !amend && in.Nlink > 0 {
 		err := t.links(in, func(p *inode, name string) error {
 			k, err := t.retire(p, name, in, false)
@@ -155,20 +166,22 @@ func (t *txn) setVersion(in *inode, v *version, amend bool) (kept bool, err erro
 			return false, err
 		}
 	}
+	if v.id == objstore.NullVersion && !amend && in.Nlink > 0 {
+		if err := t.links(in, t.dropNull); err != nil {
+			return false, err
+		}
+	}
 	t.countCurrent(in, -int64(in.Nlink))
 	old := in.ver
 	in.ver = v
 	t.countCurrent(in, int64(in.Nlink))
-	if v.content != noContent {
-		t.Put(refKey(v.content, inodeKey(in.Ino)), nil)
-	}
 	if old != nil && old.content != v.content {
 		return kept, t.dropContent(old, inodeKey(in.Ino), kept)
 	}
 	return kept, nil
 }
 
-// noncurrent finds a version of a name by its id; the null id and the current version included.
+// findVersion finds a version of a name by its id; the null id and the current version included.
 func (s *Store) findVersion(r kv.Reader, parent objstore.Ino, name string, id objstore.VersionID) (found *inode, current bool, err error) {
 	p, err := s.inode(r, parent)
 	if err != nil {
@@ -294,11 +307,7 @@ func (s *Store) versionInode(parent objstore.Ino, name string, v objstore.Versio
 
 // OpenVersion opens any version of a name for reading.
 func (s *Store) OpenVersion(ctx context.Context, parent objstore.Ino, name string, v objstore.VersionID) (*objstore.Node, objstore.Reader, error) {
-	in, err := s.versionInode(parent, name, v)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := s.openReader(ctx, in.ver)
+	r, in, err := s.openReader(ctx, func() (*inode, error) { return s.versionInode(parent, name, v) })
 	if err != nil {
 		return nil, nil, wrap("OpenVersion", err)
 	}

@@ -175,6 +175,7 @@ func (f *file) seal(index int64, n int, plain func(k int) []byte) error {
 	tail := len(plain(n - 1))
 	buf := getBuffer(n*size - (chunkSize - tail))
 	defer putBuffer(buf)
+	f.src.mu.Lock() // until the slots are mapped: the sweep takes slots that are in no map for free
 	first, err := f.s.data.AppendWith(f.src.id, size, int64(len(buf)), func(first uint64) []byte {
 		inParallel(n, func(k int) error {
 			f.src.cipher.Seal(buf[k*size:k*size], plain(k), f.src.id, first+uint64(k), uint64(index)+uint64(k))
@@ -182,10 +183,12 @@ func (f *file) seal(index int64, n int, plain func(k int) []byte) error {
 		})
 		return buf
 	})
-	if err != nil {
-		return err
+	var removed []extent
+	if err == nil {
+		removed, err = f.src.m.put(extent{index, int64(n), first, uint32(tail)})
 	}
-	return f.remap(extent{index, int64(n), first, uint32(tail)})
+	f.src.mu.Unlock()
+	return f.remapped(index, index+int64(n), removed, err)
 }
 
 // sealSmall makes all pending chunks values of the data table, to be stored by the next transaction.
@@ -229,17 +232,23 @@ func (f *file) remap(e extent) error {
 	f.src.mu.Lock()
 	removed, err := f.src.m.put(e)
 	f.src.mu.Unlock()
+	return f.remapped(e.index, e.end(), removed, err)
+}
+
+// remapped notes what the chunks [from, to) replaced.
+func (f *file) remapped(from, to int64, removed []extent, err error) error {
 	f.replaced(removed)
 	if err != nil || f.old == nil {
 		return err
 	}
-	return f.old.drop(e.index, e.end())
+	return f.old.drop(from, to)
 }
 
 func (f *file) replaced(removed []extent) {
 	for _, e := range removed {
+		_, ours := f.session.small[e.slot]
 		switch {
-		case e.small() && f.session.small[e.slot], !e.small() && e.slot >= f.session.mark:
+		case e.small() && ours, !e.small() && e.slot >= f.session.mark:
 			f.session.dead = append(f.session.dead, e)
 		default:
 			f.session.former = append(f.session.former, e)
@@ -261,6 +270,9 @@ func (f *file) DropChunks(index, n int64) error {
 	}
 	if f.src == nil {
 		return fail(objstore.InvalidArgument, "the file was not begun")
+	}
+	if err := f.startSession(); err != nil {
+		return wrap("Truncate", err)
 	}
 	for i := range f.pending {
 		if i >= index && i < index+n {
@@ -346,8 +358,11 @@ func (f *file) resealRun(e extent, buf []byte) error {
 // CloneFrom shares chunks of another file, under that file's data key when this one is empty.
 func (f *file) CloneFrom(ctx context.Context, from objstore.File, srcIndex, index, n int64) (bool, error) {
 	o, ok := from.(*file)
-	if !ok || o.src == nil || f.src == nil || o.old != nil || f.old != nil {
+	if !ok || o == f || o.src == nil || f.src == nil || o.old != nil || f.old != nil {
 		return false, nil
+	}
+	if err := f.startSession(); err != nil {
+		return false, wrap("Clone", err)
 	}
 	if err := o.spill(); err != nil {
 		return false, wrap("Clone", err)
@@ -422,16 +437,19 @@ func (f *file) share(o *file, index, n int64) error {
 	return nil
 }
 
-// shareExtent maps o's slots; a sealed chunk that no transaction has stored yet is taken along.
+// shareExtent maps o's slots. A chunk that no transaction has stored yet is copied: two files must not both store it.
 func (f *file) shareExtent(o *file, e extent) error {
 	if e.small() {
 		o.src.mu.Lock()
-		sealed, unsaved := o.src.unsaved[e.slot]
+		_, unsaved := o.src.unsaved[e.slot]
 		o.src.mu.Unlock()
 		if unsaved {
-			f.src.mu.Lock()
-			f.src.unsaved[e.slot] = sealed
-			f.src.mu.Unlock()
+			plain := make([]byte, e.tail, chunkSize)
+			if _, err := o.src.chunk(e, e.index, plain); err != nil {
+				return err
+			}
+			f.pending[e.index] = plain
+			return nil
 		}
 	}
 	return f.remap(e)

@@ -58,5 +58,11 @@ func (s *Stats) addTables(e *engine) (bytes int64) {
 	return bytes
 }
 
+// LSN is the number of the newest Update.
+func (db *DB) LSN() uint64 { return db.journal.lsn.Load() }
+
+// SyncedLSN is the number of the newest Update that is known to survive power loss.
+func (db *DB) SyncedLSN() uint64 { return db.journal.synced.Load() }
+
 // SyncCount returns the number of device flushes of the journal since Open.
 func (db *DB) SyncCount() int64 { return db.counts.flushes.Load() }

@@ -1,0 +1,66 @@
+package badgerstore
+
+import (
+	"context"
+
+	"kmsfs/objstore/seal"
+)
+
+// pendingFree gives disk space back once the change that made it garbage survives power loss. Before that, power loss
+// would bring back records that refer to it.
+type pendingFree struct {
+	lsn   uint64 // of the change
+	bytes int64
+	free  func()
+}
+
+// freeSoon is how many bytes may wait to be given back before the database is flushed for their sake.
+const freeSoon = 256 << 20
+
+// whenDurable runs free once all changes made until now survive power loss.
+func (s *Store) whenDurable(bytes int64, free func()) {
+	lsn := s.db.LSN()
+	s.mu.Lock()
+	s.frees = append(s.frees, pendingFree{lsn, bytes, free})
+	s.waiting += bytes
+	waiting := s.waiting
+	s.mu.Unlock()
+	if waiting >= freeSoon {
+		select {
+		case s.sweeps <- seal.ContentID{}:
+		default: // the next round does it
+		}
+	}
+}
+
+// freeDurable gives back what can be given back by now.
+func (s *Store) freeDurable() {
+	durable := s.db.SyncedLSN()
+	s.mu.Lock()
+	n := 0
+	for n < len(s.frees) && s.frees[n].lsn <= durable {
+		s.waiting -= s.frees[n].bytes
+		n++
+	}
+	due := s.frees[:n:n]
+	s.frees = s.frees[n:]
+	s.mu.Unlock()
+	for _, f := range due {
+		f.free()
+	}
+}
+
+func (s *Store) tryFree() {
+	if err := s.freeAll(); err != nil {
+		s.log.Warn("space was not given back", "err", err)
+	}
+}
+
+// freeAll makes everything durable and gives back what that allows.
+func (s *Store) freeAll() error {
+	if err := s.Sync(context.Background()); err != nil {
+		return err
+	}
+	s.freeDurable()
+	return nil
+}
