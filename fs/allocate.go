@@ -30,6 +30,7 @@ func (h *Handle) truncateClosed(ctx context.Context, size int64, kill bool) erro
 	if err != nil {
 		return err
 	}
+	i.settle()
 	if size == 0 {
 		err = i.empty(ctx, node)
 	} else if err = i.begin(ctx, node, objstore.BeginKeep); err == nil {
@@ -40,12 +41,14 @@ func (h *Handle) truncateClosed(ctx context.Context, size int64, kill bool) erro
 	}
 	i.touch()
 	h.dropPrivileges(ctx, kill)
-	if i.writers > 0 {
+	if i.writers > i.closing {
 		return nil // their close commits
 	}
-	err = i.commit(ctx, h.view)
+	if err := i.commit(ctx, h.view); err != nil || i.writers > 0 {
+		return err // the release ends the session
+	}
 	i.endSession(ctx, h.view)
-	return err
+	return nil
 }
 
 // resize is ftruncate(2) of the open file. i is locked and prepared.

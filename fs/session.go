@@ -106,6 +106,15 @@ func (i *inode) endSession(ctx context.Context, v *View) {
 	}
 }
 
+// settle ends the session when every handle that may write has been closed. The kernel tells of a release only after
+// close(2) has returned, perhaps later than of the next open(2), which has to make a version of its own.
+func (i *inode) settle() {
+	if i.writers == i.closing && i.begun && !i.changed && !i.orphan {
+		i.file.EndSession()
+		i.begun = false
+	}
+}
+
 // sync makes the content as it is survive power loss.
 func (i *inode) sync(ctx context.Context) error {
 	if !i.changed || i.orphan {

@@ -32,6 +32,34 @@ func TestSessionIsOneVersion(t *testing.T) {
 	require.Equal(t, 2, s.VersionCount(h.Ino()))
 }
 
+// The kernel tells of a release after close(2) has returned: the next open may come first.
+func TestReopenedBeforeRelease(t *testing.T) {
+	s, _, v := setup(t)
+	var unreleased []*Handle
+	h := create(t, v, "f")
+	for i := range 4 {
+		write(t, h, int64(i), "x")
+		require.NoError(t, h.Flush(t.Context()))
+		require.Equal(t, i+1, s.VersionCount(h.Ino()))
+		unreleased = append(unreleased, h)
+		h = open(t, v, h.Ino(), OpenFlags{Write: true, Truncate: i == 2})
+	}
+	size := int64(1)
+	_, err := v.SetAttr(t.Context(), h.Ino(), nil, SetAttr{Size: &size})
+	require.NoError(t, err)
+	require.Equal(t, 4, s.VersionCount(h.Ino()), "the close of the file that is open commits")
+	require.NoError(t, h.Flush(t.Context()))
+	require.Equal(t, 5, s.VersionCount(h.Ino()))
+	size = 3
+	_, err = v.SetAttr(t.Context(), h.Ino(), nil, SetAttr{Size: &size})
+	require.NoError(t, err)
+	require.Equal(t, 6, s.VersionCount(h.Ino()), "truncate(2) of a closed file is a version at once")
+	for _, h := range append(unreleased, h) {
+		h.Release(t.Context())
+	}
+	require.Equal(t, 6, s.VersionCount(h.Ino()))
+}
+
 func TestOpeningForWriteMakesNoVersion(t *testing.T) {
 	s, _, v := setup(t)
 	h := create(t, v, "f")
