@@ -30,7 +30,8 @@ func (h *Handle) truncateClosed(ctx context.Context, size int64, kill bool) erro
 	if err != nil {
 		return err
 	}
-	i.settle()
+	idle := !i.changed
+	i.endVersion()
 	if size == 0 {
 		err = i.empty(ctx, node)
 	} else if err = i.begin(ctx, node, objstore.BeginKeep); err == nil {
@@ -41,14 +42,15 @@ func (h *Handle) truncateClosed(ctx context.Context, size int64, kill bool) erro
 	}
 	i.touch()
 	h.dropPrivileges(ctx, kill)
-	if i.writers > i.closing {
-		return nil // their close commits
+	if !idle && i.writers > 0 {
+		return nil // what others have not committed is theirs to commit
 	}
-	if err := i.commit(ctx, h.view); err != nil || i.writers > 0 {
-		return err // the release ends the session
+	err = i.commit(ctx, h.view)
+	if i.writers == 0 {
+		i.endSession(ctx, h.view)
 	}
-	i.endSession(ctx, h.view)
-	return nil
+	i.endVersion()
+	return err
 }
 
 // resize is ftruncate(2) of the open file. i is locked and prepared.

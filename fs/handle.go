@@ -20,8 +20,6 @@ type Handle struct {
 	old   *versionReader // of an old version
 	ino   objstore.Ino
 	write bool
-	// closing: a descriptor was closed and nothing was written since. inode.mu
-	closing bool
 	// KeepPages: the pages that the kernel may still have of the file are those of its present content.
 	KeepPages bool
 }
@@ -71,7 +69,7 @@ func (h *Handle) open(ctx context.Context, flags OpenFlags) error {
 
 func (h *Handle) openForWrite(ctx context.Context, node *objstore.Node, flags OpenFlags) error {
 	i := h.inode
-	i.settle()
+	i.endVersion()
 	if !flags.Truncate {
 		if err := i.begin(ctx, node, objstore.BeginKeep); err != nil {
 			return err
@@ -153,7 +151,6 @@ func (h *Handle) change(ctx context.Context, kill bool, fn func(*inode) (int, er
 	if err := i.prepare(ctx); err != nil {
 		return 0, err
 	}
-	h.setClosing(false)
 	n, err := fn(i)
 	if n > 0 || err == nil {
 		i.touch()
@@ -182,21 +179,7 @@ func (h *Handle) Flush(ctx context.Context) error {
 	}
 	h.inode.mu.Lock()
 	defer h.inode.mu.Unlock()
-	h.setClosing(true)
 	return h.inode.commit(uncancelled(ctx), h.view)
-}
-
-// setClosing notes whether this handle has been closed, as far as can be told before Release. The inode is locked.
-func (h *Handle) setClosing(closing bool) {
-	if h.closing == closing {
-		return
-	}
-	h.closing = closing
-	if closing {
-		h.inode.closing++
-	} else {
-		h.inode.closing--
-	}
 }
 
 // Sync is fsync(2).
@@ -223,7 +206,6 @@ func (h *Handle) Release(ctx context.Context) {
 	i := h.inode
 	i.mu.Lock()
 	if h.write {
-		h.setClosing(false)
 		i.writers--
 		if i.writers == 0 {
 			i.endSession(uncancelled(ctx), h.view)

@@ -29,7 +29,6 @@ type inode struct {
 	chunks  map[int64]*chunk
 
 	writers   int    // handles that may write
-	closing   int    // those of them that are closing
 	begun     bool   // File.Begin was called since the last EndSession
 	selection uint64 // selections.generation at that time
 	changed   bool   // there is something to commit

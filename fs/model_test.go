@@ -15,7 +15,7 @@ import (
 	"kmsfs/objstore"
 )
 
-// setup is a view of bucket "b" of a new store in memory, checked at the end.
+// setup is a view of bucket "files" of a new store in memory, checked at the end.
 func setup(t *testing.T, change ...func(*Options)) (*fstest.Store, *FS, *View) {
 	t.Helper()
 	s := fstest.New()
@@ -24,7 +24,7 @@ func setup(t *testing.T, change ...func(*Options)) (*fstest.Store, *FS, *View) {
 		c(&o)
 	}
 	f := New(o)
-	v, err := f.NewView(t.Context(), ViewOptions{Bucket: "b"})
+	v, err := f.NewView(t.Context(), ViewOptions{Bucket: "files"})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, f.Close())

@@ -208,10 +208,10 @@ func TestBucketsAreDirectories(t *testing.T) {
 	made, err := v.Mknod(t.Context(), v.Root(), "new", objstore.NodeInit{Mode: sIFDIR | 0o700, UID: 5})
 	require.NoError(t, err)
 	require.EqualValues(t, 5, made.UID)
-	require.Equal(t, []string{".", "..", "b", "new"}, list(t, v, v.Root(), 1))
+	require.Equal(t, []string{".", "..", "files", "new"}, list(t, v, v.Root(), 1))
 	put(t, v, made.Ino, "f", "x")
 	require.ErrorIs(t, v.Rmdir(t.Context(), v.Root(), "new"), objstore.BucketNotEmpty)
-	b := lookup(t, v, v.Root(), "b")
+	b := lookup(t, v, v.Root(), "files")
 	require.ErrorIs(t, v.Rename(t.Context(), made.Ino, "f", b.Ino, "f", objstore.RenamePlain), objstore.CrossBucket)
 	require.ErrorIs(t, v.Rename(t.Context(), v.Root(), "new", v.Root(), "x", objstore.RenamePlain), objstore.NotPermitted)
 	require.ErrorIs(t, v.Rename(t.Context(), v.Root(), "new", b.Ino, "x", objstore.RenamePlain), objstore.CrossBucket)
@@ -236,7 +236,7 @@ func (n told) EntryChanged(p objstore.Ino, name string) { n.c <- change{ino: p, 
 func TestOtherMountsAreTold(t *testing.T) {
 	_, f, v := setup(t)
 	n := told{make(chan change, 100)}
-	other, err := f.NewView(t.Context(), ViewOptions{Bucket: "b", Notifier: n})
+	other, err := f.NewView(t.Context(), ViewOptions{Bucket: "files", Notifier: n})
 	require.NoError(t, err)
 	put(t, other, v.Root(), "own", "x")
 	require.Empty(t, n.c, "a kernel knows what it did itself")
@@ -255,7 +255,7 @@ func TestOtherMountsAreTold(t *testing.T) {
 func TestReadOnlyView(t *testing.T) {
 	_, f, v := setup(t)
 	ino := put(t, v, v.Root(), "f", "x")
-	ro, err := f.NewView(t.Context(), ViewOptions{Bucket: "b", ReadOnly: true})
+	ro, err := f.NewView(t.Context(), ViewOptions{Bucket: "files", ReadOnly: true})
 	require.NoError(t, err)
 	_, err = ro.Open(t.Context(), ino, OpenFlags{Write: true})
 	require.ErrorIs(t, err, objstore.ReadOnly)

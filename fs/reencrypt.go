@@ -42,9 +42,7 @@ func (i *inode) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if i.begun && !i.changed {
-		i.file.EndSession() // what is committed stays as it is
-	}
+	i.endVersion()
 	if err := i.begin(ctx, node, objstore.BeginRenew); err != nil {
 		return err
 	}
@@ -57,8 +55,7 @@ func (i *inode) renew(ctx context.Context) error {
 		return err
 	}
 	i.committed(node, nil)
-	i.file.EndSession()
-	i.begun = false // the next write begins again
+	i.endVersion()
 	return nil
 }
 

@@ -7,8 +7,10 @@ import (
 	"kmsfs/objstore"
 )
 
-// A session is from the first open for writing until the last handle that may write is closed. All commits within it
-// make one version. The methods of this file need i.mu held for writing.
+// A session is from an open for writing until the last handle that may write is closed. All commits within it make one
+// version. An open for writing, or truncate(2), when all that was written before is committed starts a new one: the
+// kernel tells of the end of a close(2) late, after the next open(2) perhaps, and each must have its version.
+// The methods of this file need i.mu held for writing.
 
 // begin prepares the file for change under the selection that is in effect for node.
 func (i *inode) begin(ctx context.Context, node *objstore.Node, mode objstore.BeginMode) error {
@@ -22,6 +24,14 @@ func (i *inode) begin(ctx context.Context, node *objstore.Node, mode objstore.Be
 	}
 	i.begun, i.selection = true, generation
 	return nil
+}
+
+// endVersion lets the next commit make another version, if all changes so far are committed.
+func (i *inode) endVersion() {
+	if i.begun && !i.changed {
+		i.file.EndSession()
+		i.begun = false
+	}
 }
 
 // prepare makes sure that a change now is under the present selection.
@@ -97,21 +107,9 @@ func (i *inode) endSession(ctx context.Context, v *View) {
 	if i.changed && !i.orphan {
 		return
 	}
-	if i.begun && !i.orphan {
-		i.file.EndSession()
-		i.begun = false
-	}
+	i.endVersion()
 	if !i.changed {
 		i.dropFrom(0) // clean ones, kept for appends
-	}
-}
-
-// settle ends the session when every handle that may write has been closed. The kernel tells of a release only after
-// close(2) has returned, perhaps later than of the next open(2), which has to make a version of its own.
-func (i *inode) settle() {
-	if i.writers == i.closing && i.begun && !i.changed && !i.orphan {
-		i.file.EndSession()
-		i.begun = false
 	}
 }
 

@@ -32,34 +32,6 @@ func TestSessionIsOneVersion(t *testing.T) {
 	require.Equal(t, 2, s.VersionCount(h.Ino()))
 }
 
-// The kernel tells of a release after close(2) has returned: the next open may come first.
-func TestReopenedBeforeRelease(t *testing.T) {
-	s, _, v := setup(t)
-	var unreleased []*Handle
-	h := create(t, v, "f")
-	for i := range 4 {
-		write(t, h, int64(i), "x")
-		require.NoError(t, h.Flush(t.Context()))
-		require.Equal(t, i+1, s.VersionCount(h.Ino()))
-		unreleased = append(unreleased, h)
-		h = open(t, v, h.Ino(), OpenFlags{Write: true, Truncate: i == 2})
-	}
-	size := int64(1)
-	_, err := v.SetAttr(t.Context(), h.Ino(), nil, SetAttr{Size: &size})
-	require.NoError(t, err)
-	require.Equal(t, 4, s.VersionCount(h.Ino()), "the close of the file that is open commits")
-	require.NoError(t, h.Flush(t.Context()))
-	require.Equal(t, 5, s.VersionCount(h.Ino()))
-	size = 3
-	_, err = v.SetAttr(t.Context(), h.Ino(), nil, SetAttr{Size: &size})
-	require.NoError(t, err)
-	require.Equal(t, 6, s.VersionCount(h.Ino()), "truncate(2) of a closed file is a version at once")
-	for _, h := range append(unreleased, h) {
-		h.Release(t.Context())
-	}
-	require.Equal(t, 6, s.VersionCount(h.Ino()))
-}
-
 func TestOpeningForWriteMakesNoVersion(t *testing.T) {
 	s, _, v := setup(t)
 	h := create(t, v, "f")
@@ -69,6 +41,38 @@ func TestOpeningForWriteMakesNoVersion(t *testing.T) {
 	again := open(t, v, h.Ino(), OpenFlags{Write: true})
 	require.NoError(t, again.Flush(t.Context()))
 	again.Release(t.Context())
+	require.Equal(t, 1, s.VersionCount(h.Ino()))
+}
+
+// The kernel tells of the end of a close after the next open: versions must not depend on that.
+func TestEachOpenForWriteIsAVersion(t *testing.T) {
+	s, _, v := setup(t)
+	first := create(t, v, "f")
+	write(t, first, 0, "first")
+	require.NoError(t, first.Flush(t.Context()))
+	second := open(t, v, first.Ino(), OpenFlags{Write: true, Truncate: true})
+	first.Release(t.Context())
+	write(t, second, 0, "second")
+	require.NoError(t, second.Flush(t.Context()))
+	require.Equal(t, 2, s.VersionCount(first.Ino()))
+	size := int64(3)
+	_, err := v.SetAttr(t.Context(), first.Ino(), nil, SetAttr{Size: &size})
+	require.NoError(t, err)
+	require.Equal(t, 3, s.VersionCount(first.Ino()))
+	second.Release(t.Context())
+	require.Equal(t, 3, s.VersionCount(first.Ino()))
+}
+
+func TestTruncateWhileAnotherWrites(t *testing.T) {
+	s, _, v := setup(t)
+	h := create(t, v, "f")
+	write(t, h, 0, "writing")
+	size := int64(3)
+	_, err := v.SetAttr(t.Context(), h.Ino(), nil, SetAttr{Size: &size})
+	require.NoError(t, err)
+	require.Zero(t, s.VersionCount(h.Ino()), "half of what the writer writes is no version")
+	require.NoError(t, h.Flush(t.Context()))
+	h.Release(t.Context())
 	require.Equal(t, 1, s.VersionCount(h.Ino()))
 }
 
@@ -354,7 +358,7 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestReencryptOnSet(t *testing.T) {
 	s := fstest.New()
 	f := New(Options{Tree: s, Store: s})
-	v, err := f.NewView(t.Context(), ViewOptions{Bucket: "b", ReencryptOnSet: true})
+	v, err := f.NewView(t.Context(), ViewOptions{Bucket: "files", ReencryptOnSet: true})
 	require.NoError(t, err)
 	h := create(t, v, "f")
 	write(t, h, 0, "data")

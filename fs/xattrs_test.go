@@ -150,7 +150,7 @@ func TestBucketRootIsTheDefault(t *testing.T) {
 	setXattr(t, v, v.Root(), xattr.EncryptionContext, `{"a":"b"}`)
 	requireXattr(t, v, v.Root(), xattr.BucketKey, "true")
 	setXattr(t, v, v.Root(), xattr.KeyID, "alias/d")
-	b, err := s.HeadBucket(t.Context(), "b")
+	b, err := s.HeadBucket(t.Context(), "files")
 	require.NoError(t, err)
 	want := objstore.Encryption{Algorithm: objstore.KMS, KeyID: "alias/d", BucketKey: true, Context: map[string]string{"a": "b"}}
 	require.Equal(t, want, b.Default)
@@ -164,7 +164,7 @@ func TestBucketRootIsTheDefault(t *testing.T) {
 
 	require.NoError(t, v.RemoveXattr(t.Context(), v.Root(), xattr.KeyID))
 	require.NoError(t, v.RemoveXattr(t.Context(), v.Root(), xattr.SSE))
-	b, err = s.HeadBucket(t.Context(), "b")
+	b, err = s.HeadBucket(t.Context(), "files")
 	require.NoError(t, err)
 	require.Equal(t, objstore.AES256, b.Default.Algorithm)
 	require.ErrorIs(t, v.RemoveXattr(t.Context(), v.Root(), xattr.KeyID), objstore.NoSuchXattr)

@@ -88,7 +88,7 @@ func New() *Store {
 		buckets: map[string]*objstore.Bucket{}, nodes: map[objstore.Ino]*node{},
 		deleted: map[place][]*version{}, open: map[objstore.Ino]int{},
 	}
-	if _, err := s.CreateBucket(context.Background(), objstore.Bucket{Name: "b", Versioning: objstore.VersioningEnabled}); err != nil {
+	if _, err := s.CreateBucket(context.Background(), objstore.Bucket{Name: "files", Versioning: objstore.VersioningEnabled}); err != nil {
 		panic("fstest: internal error: " + err.Error())
 	}
 	return s

@@ -23,7 +23,7 @@ type mounted struct {
 	dir   string
 }
 
-// mount mounts bucket "b" of a new store for the test.
+// mount mounts bucket "files" of a new store for the test.
 func mount(t *testing.T, change ...func(*fusefs.Options)) *mounted {
 	t.Helper()
 	m := &mounted{store: fstest.New()}
@@ -38,12 +38,12 @@ func mount(t *testing.T, change ...func(*fusefs.Options)) *mounted {
 }
 
 // mount adds a mount of the same store.
-func (m *mounted) mount(t *testing.T, change ...func(*fusefs.Options)) string {
+func (m *mounted) mount(t testing.TB, change ...func(*fusefs.Options)) string {
 	t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		t.Skip("there is no /dev/fuse")
 	}
-	o := fusefs.Options{Dir: t.TempDir(), Bucket: "b", Logger: testLog(t), AllowOther: os.Geteuid() == 0}
+	o := fusefs.Options{Dir: t.TempDir(), Bucket: "files", Logger: testLog(t), AllowOther: os.Geteuid() == 0}
 	for _, c := range change {
 		c(&o)
 	}
@@ -53,7 +53,7 @@ func (m *mounted) mount(t *testing.T, change ...func(*fusefs.Options)) string {
 	return o.Dir
 }
 
-func testLog(t *testing.T) *slog.Logger {
+func testLog(t testing.TB) *slog.Logger {
 	if testing.Verbose() {
 		return slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}

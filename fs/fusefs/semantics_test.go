@@ -330,7 +330,7 @@ func TestAllBucketsOnTheMount(t *testing.T) {
 	require.ErrorIs(t, os.Mkdir(m.path("made"), 0o755), syscall.EEXIST)
 	m.write(t, "made/f", "x")
 	require.ErrorIs(t, os.WriteFile(m.path("f"), nil, 0o644), syscall.EROFS)
-	require.ErrorIs(t, os.Rename(m.path("made/f"), m.path("b/f")), syscall.EXDEV)
+	require.ErrorIs(t, os.Rename(m.path("made/f"), m.path("files/f")), syscall.EXDEV)
 	require.ErrorIs(t, syscall.Rmdir(m.path("made")), syscall.ENOTEMPTY)
 	require.NoError(t, os.Remove(m.path("made/f")))
 	require.NoError(t, os.Remove(m.path("made")))
@@ -437,7 +437,7 @@ func TestFsyncReachesTheStore(t *testing.T) {
 
 func TestUnmountWhileBusy(t *testing.T) {
 	m := mount(t)
-	o := fusefs.Options{Dir: t.TempDir(), Bucket: "b"}
+	o := fusefs.Options{Dir: t.TempDir(), Bucket: "files"}
 	mnt, err := fusefs.New(t.Context(), m.files, o)
 	require.NoError(t, err)
 	f, err := os.Create(filepath.Join(o.Dir, "f"))
