@@ -7,7 +7,7 @@ import (
 
 var (
 	errDataKeySize  = errors.New("the data key has the wrong length")
-	errNoServiceKey = &Error{Code: KMSInternalException, Message: "SSE-S3 (AES256) is not set up: the service was started without a service key"}
+	errNoServiceKey = &Error{Code: KMSInternalException, Message: "SSE-S3 (AES256) is not set up: the service has no service key, or is closed"}
 )
 
 // wrapByBucketKey seals key by the caller's bucket-level key of keyID, which one GenerateDataKey makes when there is

@@ -237,6 +237,8 @@ func (s *Service) wrap(ctx context.Context, key []byte, to EnvelopeRequest) (Env
 
 // wrapByService is SSE-S3: no KMS key, so no audit record, and nothing that a rename would have to change.
 func (s *Service) wrapByService(key []byte) (Envelope, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if len(s.serviceKey) != KeySize {
 		return Envelope{}, errNoServiceKey
 	}
@@ -244,6 +246,8 @@ func (s *Service) wrapByService(key []byte) (Envelope, error) {
 }
 
 func (s *Service) openByService(env Envelope) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if len(s.serviceKey) != KeySize {
 		return nil, errNoServiceKey
 	}

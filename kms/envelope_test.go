@@ -153,6 +153,18 @@ func TestNoServiceKey(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestClosedService: no data key is ever wrapped by a service key that was wiped.
+func TestClosedService(t *testing.T) {
+	s, _ := kmstest.NewService(t, nil, kms.Options{})
+	_, env := newDataKey(t, s, as("root"), request(kms.SSES3, "", false, nil))
+	require.NoError(t, s.Close())
+	_, _, err := s.NewDataKey(as("root"), request(kms.SSES3, "", false, nil))
+	require.Error(t, err)
+	require.ErrorContains(t, err, "is closed")
+	_, err = s.OpenDataKey(as("root"), env)
+	require.Error(t, err)
+}
+
 // TestAlteredEnvelope changes one field of each kind of envelope: no key comes out.
 func TestAlteredEnvelope(t *testing.T) {
 	s, _ := kmstest.NewService(t, nil, kms.Options{})

@@ -60,6 +60,7 @@ type Error struct {
 	Code    Code
 	Message string
 	State   KeyState // of the key, with KMSInvalidStateException
+	Region  string   // with NotFoundException: the other region that the key's ARN names
 	Err     error    // the cause; never sent to a client
 }
 

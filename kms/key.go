@@ -116,7 +116,7 @@ func (n Namer) parseARN(arn string) (string, error) {
 		return "", Errorf(NotFoundException, "Invalid keyId '%s'", arn)
 	}
 	if f[3] != n.Region {
-		return "", Errorf(NotFoundException, "Invalid arn %s", f[3])
+		return "", &Error{Code: NotFoundException, Message: "Invalid arn " + f[3], Region: f[3]}
 	}
 	name, err := cutResource(arn, f[5])
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,10 +28,12 @@ type Service struct {
 	backend    Backend
 	audit      Auditor
 	names      Namer
-	serviceKey []byte
 	bucketKeys *bucketKeys
 	now        func() time.Time
 	calls      atomic.Int64
+
+	mu         sync.RWMutex // guards serviceKey
+	serviceKey []byte       // empty: SSE-S3 is not set up, or closed
 }
 
 // NewService serves b's keys. Close wipes what it caches; the backend stays the caller's.
@@ -51,9 +54,13 @@ func NewService(b Backend, o Options) *Service {
 	}
 }
 
-// Close wipes cached bucket-level keys. The service must not be used afterwards.
+// Close wipes cached bucket-level keys and the service key. The service is not to be used afterwards: SSE-S3 is refused.
 func (s *Service) Close() error {
 	s.bucketKeys.drop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	Wipe(s.serviceKey)
+	s.serviceKey = nil
 	return nil
 }
 
