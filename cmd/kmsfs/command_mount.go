@@ -59,7 +59,7 @@ func (a *app) mount(ctx context.Context, args []string) error {
 		return &mountPointError{service.BadMount, fmt.Sprintf("%s and the store %s lie in one another", r.Dir, store),
 			"choose a directory outside the store"}
 	}
-	if err := checkFUSE(); err != nil {
+	if err := errors.Join(checkFUSE(), checkAllowOther(options)); err != nil {
 		return err
 	}
 	return a.mountAnyhow(ctx, store, r)

@@ -15,6 +15,7 @@ import (
 	"kmsfs/fs"
 	"kmsfs/fs/fusefs"
 	"kmsfs/kms"
+	"kmsfs/objstore"
 )
 
 // mounter makes mounts of the store's files.
@@ -27,10 +28,19 @@ func mounter(store string, files *fs.FS, log *slog.Logger) service.Mounter {
 			UID: o.UID, GID: o.GID, Umask: o.Umask, ReencryptOnSet: o.ReencryptOnSet,
 		})
 		if err != nil {
-			return nil, &service.Error{Code: service.BadMount, Message: "mount", Err: err}
+			return nil, mountFailure(err)
 		}
 		return &fuseMount{m, connectionOf(r.Dir), log}, nil
 	}
+}
+
+// mountFailure keeps the store's codes; fusermount's words come with line breaks.
+func mountFailure(err error) error {
+	var code objstore.Code
+	if errors.As(err, &code) {
+		return err
+	}
+	return &service.Error{Code: service.BadMount, Message: strings.ReplaceAll(err.Error(), "\n", "")}
 }
 
 // mountCaller is a process that uses a mount, as the key service sees it.

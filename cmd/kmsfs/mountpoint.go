@@ -164,19 +164,33 @@ func fusermount() (string, error) {
 // checkFUSE says before anything is made why a mount is impossible.
 func checkFUSE() error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR|unix.O_CLOEXEC, 0)
-	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
-		_, err = fusermount() // it is set-uid and opens the device itself
-		return err
-	}
 	if err != nil {
 		return &service.Error{Code: service.NoFUSE, Message: "FUSE is not available", Err: err}
 	}
 	defer f.Close()
 	if os.Geteuid() != 0 {
 		_, err = fusermount()
-		return err
 	}
-	return nil
+	return err
+}
+
+// checkAllowOther knows that fusermount asks the administrator first.
+func checkAllowOther(o service.MountOptions) error {
+	if !o.AllowOther || os.Geteuid() == 0 {
+		return nil
+	}
+	const file = "/etc/fuse.conf"
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil // fusermount may read more than this user
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return nil
+		}
+	}
+	return &mountPointError{service.NotPermitted, "allow_other is for root only, unless " + file + " says user_allow_other",
+		"mount without allow_other, or as root: echo user_allow_other >> " + file}
 }
 
 // The source of a mount, as df shows it, is STORE for all buckets and STORE:BUCKET for one.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"kmsfs/cmd/kmsfs/service"
@@ -43,6 +44,11 @@ func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, e
 	}
 	if !exists && !create {
 		return nil, &service.Error{Code: service.NoStore, Message: fmt.Sprintf("there is no store at %s", path)}
+	}
+	if exists {
+		if err := asOwner(path, create); err != nil {
+			return nil, err
+		}
 	}
 	root, err := rootKey(beside(c.RootKey, path, ".key"), exists)
 	if err != nil {
@@ -83,6 +89,23 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 	})
 	o.store.SetKMS(o.kms)
 	return nil
+}
+
+// asOwner keeps root from leaving files of its own in the store of another user, who could not open it any more: root
+// becomes that user, but for a daemon, which has to stay what it is.
+func asOwner(path string, daemon bool) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	owner := st.Sys().(*syscall.Stat_t)
+	if os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	if daemon {
+		return &service.Error{Code: service.NotPermitted, Message: fmt.Sprintf("the store %s belongs to uid %d", path, owner.Uid)}
+	}
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(owner.Gid)), syscall.Setuid(int(owner.Uid)))
 }
 
 // storeExists answers false for a directory that is missing, empty, or was left by an init that was cut short.

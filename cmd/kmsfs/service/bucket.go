@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"kmsfs/objstore"
@@ -15,10 +16,22 @@ func (s *Service) BucketCreate(ctx context.Context, r BucketSettings) (Bucket, e
 		return Bucket{}, err
 	}
 	b, err := s.Store.CreateBucket(ctx, b)
-	if err == nil {
-		s.Files.BucketChanged(r.Name)
+	if err != nil {
+		return Bucket{}, err
 	}
+	err = s.ownRoot(ctx, b)
+	s.Files.BucketChanged(r.Name)
 	return bucketOf(b), err
+}
+
+// ownRoot gives a new bucket's directory to the user who has the store, so that he can write into it.
+func (s *Service) ownRoot(ctx context.Context, b objstore.Bucket) error {
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
+	if uid == 0 {
+		return nil
+	}
+	_, err := s.Store.SetAttr(ctx, b.Root, objstore.AttrChange{UID: &uid, GID: &gid})
+	return err
 }
 
 // BucketSet changes the settings that are given.
