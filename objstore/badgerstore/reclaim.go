@@ -14,10 +14,15 @@ type pendingFree struct {
 	free  func()
 }
 
-// freeSoon is how many bytes may wait to be given back before the database is flushed for their sake.
-const freeSoon = 256 << 20
+const (
+	// freeSoon is how many bytes may wait to be given back before the database is flushed for their sake.
+	freeSoon = 32 << 20
+	// freeNow is how many may wait before whoever adds to them waits for that flush: a large file that is overwritten
+	// again and again must not take its size many times, however slow the disk is.
+	freeNow = 96 << 20
+)
 
-// whenDurable runs free once all changes made until now survive power loss.
+// whenDurable runs free once all changes made until now survive power loss. The caller holds neither wmu nor mu.
 func (s *Store) whenDurable(bytes int64, free func()) {
 	lsn := s.db.LSN()
 	s.mu.Lock()
@@ -25,7 +30,10 @@ func (s *Store) whenDurable(bytes int64, free func()) {
 	s.waiting += bytes
 	waiting := s.waiting
 	s.mu.Unlock()
-	if waiting >= freeSoon {
+	switch {
+	case waiting >= freeNow:
+		s.tryFree()
+	case waiting >= freeSoon:
 		select {
 		case s.sweeps <- seal.ContentID{}:
 		default: // the next round does it
