@@ -8,8 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-
-	"kmsfs/objstore"
 )
 
 // The methods of this file need i.mu held for writing, except where they say otherwise.
@@ -106,16 +104,31 @@ func (i *inode) complete(c *chunk) error {
 	if end <= 0 || c.valid.covers(0, end) {
 		return nil
 	}
-	err := c.valid.each(0, end, func(from, to int, in bool) error {
-		if in {
-			return nil
+	if len(c.valid) == 1 && c.valid[0].from == 0 {
+		from := c.valid[0].to // an append, or the start of a chunk: one part is lacking
+		if err := i.readStored(c.buf[from:end], base+int64(from)); err != nil {
+			return err
 		}
-		return i.readStored(c.buf[from:to], base+int64(from))
-	})
-	if err == nil {
-		c.valid = c.valid.add(0, end)
+	} else if err := i.completeAround(c, base, end); err != nil {
+		return err
 	}
-	return err
+	c.valid = c.valid.add(0, end)
+	return nil
+}
+
+// completeAround reads all of the chunk once, where several parts of it are lacking: opening it costs the same for
+// one byte and for all.
+func (i *inode) completeAround(c *chunk, base int64, end int) error {
+	whole := i.fs.pool.buffer()
+	defer func() { i.fs.pool.bufs.Put(whole) }()
+	if err := i.readStored(whole[:end], base); err != nil {
+		return err
+	}
+	for _, a := range c.valid {
+		copy(whole[a.from:a.to], c.buf[a.from:a.to])
+	}
+	c.buf, whole = whole, c.buf
+	return nil
 }
 
 // store writes a completed chunk.
@@ -227,14 +240,17 @@ func (i *inode) getRun(p []byte, off int64) (int, error) {
 		}
 		return n, i.readStored(p[:n], off)
 	}
-	return n, c.valid.each(in, in+n, func(from, to int, valid bool) error {
-		part := p[from-in : to-in]
-		if valid {
-			copy(part, c.buf[from:to])
-			return nil
+	if !c.valid.covers(in, in+n) {
+		if err := i.readStored(p[:n], off); err != nil {
+			return 0, err
 		}
-		return i.readStored(part, off+int64(from-in))
-	})
+	}
+	for _, a := range c.valid {
+		if from, to := max(a.from, in), min(a.to, in+n); from < to {
+			copy(p[from-in:], c.buf[from:to])
+		}
+	}
+	return n, nil
 }
 
 // cut makes the file size bytes long, size being less than it is. The bytes behind size read as zeros afterwards,
@@ -320,9 +336,13 @@ func (f *FS) evict(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	var errs []error
+	byFile := map[*inode][]*chunk{}
 	for _, c := range f.pool.oldest(n + evictionBatch) {
-		errs = append(errs, c.owner.evictChunk(c))
+		byFile[c.owner] = append(byFile[c.owner], c)
+	}
+	var errs []error
+	for i, list := range byFile {
+		errs = append(errs, i.evictChunks(list))
 	}
 	if f.pool.over() > f.pool.limit { // nothing can be written: the writer has to know
 		return errors.Join(errs...)
@@ -330,26 +350,29 @@ func (f *FS) evict(ctx context.Context) error {
 	return nil
 }
 
-// evictionBatch is how many chunks more than needed an eviction writes, so that not every write evicts.
-const evictionBatch = 16
+// evictionBatch is how many chunks more than needed an eviction writes, so that not every write evicts and so that all
+// processors have something to do.
+const evictionBatch = 32
 
-// evictChunk writes c if it is dirty and lets it go, if its file still has it.
-func (i *inode) evictChunk(c *chunk) error {
+// evictChunks writes those of list that are dirty and lets go all that the file still has.
+func (i *inode) evictChunks(list []*chunk) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.file == nil || i.chunks[c.index] != c {
+	if i.file == nil {
 		return nil
 	}
-	if c.dirty {
-		if err := i.complete(c); err != nil {
-			return err
-		}
-		if err := i.store(c); err != nil {
-			return err
-		}
+	list = slices.DeleteFunc(list, func(c *chunk) bool { return i.chunks[c.index] != c })
+	dirty := slices.DeleteFunc(slices.Clone(list), func(c *chunk) bool { return !c.dirty })
+	if err := i.completeAll(dirty); err != nil {
+		return err
 	}
-	i.drop(c.index)
+	for _, c := range list {
+		if c.dirty {
+			if err := i.store(c); err != nil {
+				return err
+			}
+		}
+		i.drop(c.index)
+	}
 	return nil
 }
-
-var _ io.ReaderAt = objstore.File(nil)

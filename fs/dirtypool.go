@@ -37,9 +37,12 @@ func newDirtyPool(limit int64) *dirtyPool {
 	return p
 }
 
+// buffer is a buffer that nothing counts; bufs.Put gives it back.
+func (p *dirtyPool) buffer() *[chunkSize]byte { return p.bufs.Get().(*[chunkSize]byte) }
+
 // take makes an empty chunk and counts it.
 func (p *dirtyPool) take(owner *inode, index int64) *chunk {
-	c := &chunk{owner: owner, index: index, buf: p.bufs.Get().(*[chunkSize]byte)}
+	c := &chunk{owner: owner, index: index, buf: p.buffer()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count++
@@ -64,11 +67,12 @@ func (p *dirtyPool) over() int {
 	return max(p.count-p.limit, 0)
 }
 
-// oldest returns the owners of up to n of the oldest chunks, each once, and moves those chunks to the young end, so
-// that one that cannot be written does not stop the others.
+// oldest returns up to n of the oldest chunks and moves them to the young end, so that those that cannot be written do
+// not stop the others.
 func (p *dirtyPool) oldest(n int) []*chunk {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	n = min(n, p.count)
 	var out []*chunk
 	for c := p.list.next; c != &p.list && len(out) < n; {
 		next := c.next

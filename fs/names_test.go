@@ -267,3 +267,40 @@ func TestReadOnlyView(t *testing.T) {
 	require.Equal(t, "x", string(readAll(t, h, 5)))
 	h.Release(t.Context())
 }
+
+func TestWatchTellsOfWhatAnotherDoorChanged(t *testing.T) {
+	s, f, v := setup(t)
+	n := told{make(chan change, 100)}
+	_, err := f.NewView(t.Context(), ViewOptions{Bucket: "files", Notifier: n})
+	require.NoError(t, err)
+	d, err := s.Create(t.Context(), v.Root(), "d", objstore.NodeInit{Mode: sIFDIR})
+	require.NoError(t, err)
+	pass := func(key string, change func()) {
+		done := f.Watch(t.Context(), "files", key)
+		change()
+		done()
+	}
+	file := func(parent objstore.Ino, name string) (n *objstore.Node) {
+		n, err := s.Create(t.Context(), parent, name, objstore.NodeInit{Mode: sIFREG})
+		require.NoError(t, err)
+		return n
+	}
+	var made *objstore.Node
+	pass("d/f", func() { made = file(d.Ino, "f") })
+	require.Equal(t, change{ino: d.Ino, name: "f"}, <-n.c)
+	require.Equal(t, change{ino: d.Ino}, <-n.c)
+	pass("d/f", func() { s.Replace(made.Ino, "x") })
+	require.Equal(t, change{ino: made.Ino, data: true}, <-n.c)
+	pass("new/sub/f", func() {
+		sub, err := s.Create(t.Context(), v.Root(), "new", objstore.NodeInit{Mode: sIFDIR})
+		require.NoError(t, err)
+		file(sub.Ino, "sub")
+	})
+	require.Equal(t, change{ino: v.Root(), name: "new"}, <-n.c)
+	require.Equal(t, change{ino: v.Root()}, <-n.c)
+	pass("d/f", func() { require.NoError(t, s.Unlink(t.Context(), d.Ino, "f")) })
+	require.Equal(t, change{ino: d.Ino, name: "f"}, <-n.c)
+	require.Equal(t, change{ino: d.Ino}, <-n.c)
+	pass("d/f", func() {})
+	require.Empty(t, n.c)
+}

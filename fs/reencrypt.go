@@ -29,11 +29,7 @@ func (f *FS) Reencrypt(ctx context.Context, ino objstore.Ino, force bool) (chang
 	defer f.release(i)
 	err = i.renew(ctx)
 	f.failures.note(ino, err)
-	if err != nil {
-		return false, err
-	}
-	f.tell(change{ino: ino})
-	return true, nil
+	return err == nil, err
 }
 
 // renew makes the new version. i is locked.

@@ -46,30 +46,3 @@ func (s spans) covers(from, to int) bool {
 	}
 	return from >= to
 }
-
-// each calls fn for the parts of [from, to) in ascending order; in says whether the part is in s.
-func (s spans) each(from, to int, fn func(from, to int, in bool) error) error {
-	for _, a := range s {
-		if a.to <= from {
-			continue
-		}
-		if a.from >= to {
-			break
-		}
-		if from < a.from {
-			if err := fn(from, a.from, false); err != nil {
-				return err
-			}
-			from = a.from
-		}
-		end := min(a.to, to)
-		if err := fn(from, end, true); err != nil {
-			return err
-		}
-		from = end
-	}
-	if from < to {
-		return fn(from, to, false)
-	}
-	return nil
-}
