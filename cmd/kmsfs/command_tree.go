@@ -105,7 +105,7 @@ func (a *app) checkCommand() *cobra.Command {
 	cmd := command("check", "Read every record and every chunk, and report damage", cobra.NoArgs, func(ctx context.Context, _ []string) error {
 		var answer service.CheckAnswer
 		start := time.Now()
-		err := a.withProgress(ctx, "records", func(ctx context.Context, s service.API, p service.Progress) (err error) {
+		err := a.withProgress(ctx, "bytes", func(ctx context.Context, s service.API, p service.Progress) (err error) {
 			answer, err = s.Check(ctx, service.CheckRequest{Repair: a.cfg.Check.Repair}, p)
 			return err
 		})

@@ -20,9 +20,13 @@ type files struct {
 // that commands make.
 func openFiles(ctx context.Context, o *owned, c *Config, log *slog.Logger) (*files, error) {
 	made := c.newBucket("")
+	enc, err := made.Encryption(objstore.Encryption{Algorithm: objstore.AES256})
+	if err != nil {
+		return nil, &configError{err}
+	}
 	f := fs.New(fs.Options{Tree: o.store, Store: o.store, Logger: log, NewBucket: func(name string) objstore.Bucket {
 		return objstore.Bucket{Name: name, Versioning: made.Versioning, ExpireNoncurrent: *made.ExpireNoncurrent,
-			Default: objstore.Encryption{Algorithm: objstore.AES256}}
+			Default: enc}
 	}})
 	view, err := f.NewView(ctx, fs.ViewOptions{ReadOnly: true})
 	if err != nil {

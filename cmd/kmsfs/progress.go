@@ -31,7 +31,7 @@ func newProgress(out io.Writer, unit string, quiet bool) *progress {
 	if f, ok := out.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
 		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(64))
 		p.bar = p.bars.AddBar(0, mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.CountersNoUnit("%d of %d "+unit)),
+			mpb.PrependDecorators(decor.Any(func(s decor.Statistics) string { return counts(s.Current, s.Total, unit) })),
 			mpb.AppendDecorators(decor.Percentage(), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
 	}
 	return p
@@ -46,8 +46,16 @@ func (p *progress) event(e service.Event) {
 		p.bar.SetCurrent(e.Done)
 	case !p.quiet && time.Since(p.last) >= plainEvery:
 		p.last = time.Now()
-		p.line("%d of %d %s\n", e.Done, e.Total, p.unit)
+		p.line("%s\n", counts(e.Done, e.Total, p.unit))
 	}
+}
+
+// counts is progress in words: bytes with their unit, others as they are.
+func counts(done, total int64, unit string) string {
+	if unit == "bytes" {
+		return bytesText(done) + " of " + bytesText(total)
+	}
+	return fmt.Sprintf("%d of %d %s", done, total, unit)
 }
 
 // line writes above the bar, where there is one.

@@ -54,16 +54,19 @@ func (s *Service) apply(ctx context.Context, r BucketSettings, b *objstore.Bucke
 	if r.SSE == "" && r.KeyID == "" && r.BucketKey == nil {
 		return nil
 	}
-	enc, err := mergeEncryption(b.Default, r)
+	enc, err := r.Encryption(b.Default)
 	if err != nil {
 		return err
 	}
-	b.Default, err = s.Store.ResolveEncryption(ctx, enc)
-	return err
+	if _, err := s.Store.ResolveEncryption(ctx, enc); err != nil {
+		return err
+	}
+	b.Default = enc // as it was named: an alias can be pointed to another key
+	return nil
 }
 
-// mergeEncryption changes enc by the settings: naming a key selects aws:kms, as on a file.
-func mergeEncryption(enc objstore.Encryption, r BucketSettings) (objstore.Encryption, error) {
+// Encryption is the default encryption enc, changed by the settings: naming a key selects aws:kms, as on a file.
+func (r BucketSettings) Encryption(enc objstore.Encryption) (objstore.Encryption, error) {
 	switch {
 	case r.SSE != "":
 		enc.Algorithm = objstore.Algorithm(r.SSE)

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,27 +16,42 @@ func isDir(n *objstore.Node) bool { return n.Mode&unix.S_IFMT == unix.S_IFDIR }
 
 func isFile(n *objstore.Node) bool { return n.Mode&unix.S_IFMT == unix.S_IFREG }
 
-// job is one file to work on.
+// job is one file to work on. There may be millions.
 type job struct {
 	ino  objstore.Ino
 	size int64
-	enc  objstore.Encryption // as selected, resolved
-	err  error               // why the selection cannot be used
-	same bool                // it is stored like that already
+	sel  *resolved // as selected
+	same bool      // it is stored like that already
+	from objstore.Algorithm
 	at   Object
 }
 
-// work does one job and answers how many calls of the KMS it takes at most, in a dry run without doing it.
+// calls is how many calls of the KMS the job takes at most: one to unwrap, one to wrap.
+func (j job) calls() (n int64) {
+	for _, a := range []objstore.Algorithm{j.from, j.sel.enc.Algorithm} {
+		if a != objstore.AES256 {
+			n++
+		}
+	}
+	return n
+}
+
+// resolved is a selection, or why it cannot be used.
+type resolved struct {
+	enc objstore.Encryption
+	err error
+}
+
+// work is what to do with each job.
 type work struct {
-	do    func(ctx context.Context, j job) error
-	skip  bool // leave out files that are stored as selected, in directories
-	calls int64
+	do   func(ctx context.Context, j job) error
+	skip bool // leave out files that are stored as selected, in directories
 }
 
 // Reencrypt gives files a new data key and a new version. A file that is named gets one always; those in
 // directories only when they are stored otherwise than selected, so that a run that was cut short can be resumed.
 func (s *Service) Reencrypt(ctx context.Context, r TreeRequest, p Progress) (TreeAnswer, error) {
-	return s.run(ctx, r, p, work{skip: !r.All, calls: 2, do: func(ctx context.Context, j job) error {
+	return s.run(ctx, r, p, work{skip: !r.All, do: func(ctx context.Context, j job) error {
 		_, err := s.Files.Reencrypt(ctx, j.ino, true)
 		return err
 	}})
@@ -44,7 +60,7 @@ func (s *Service) Reencrypt(ctx context.Context, r TreeRequest, p Progress) (Tre
 // Rewrap wraps data keys anew: no data is moved and no version made. Files that are under the selected key already
 // are wrapped too, for after a rotation that is the point.
 func (s *Service) Rewrap(ctx context.Context, r TreeRequest, p Progress) (TreeAnswer, error) {
-	return s.run(ctx, r, p, work{calls: 2, do: func(ctx context.Context, j job) error { return s.Files.Rewrap(ctx, j.ino) }})
+	return s.run(ctx, r, p, work{do: func(ctx context.Context, j job) error { return s.Files.Rewrap(ctx, j.ino) }})
 }
 
 // run collects the files first, so that progress has an end, and then does them one after the other.
@@ -54,48 +70,43 @@ func (s *Service) run(ctx context.Context, r TreeRequest, p Progress, w work) (T
 	if err != nil {
 		return a, err
 	}
-	var todo []job
-	var total int64
-	for _, j := range jobs {
-		if j.same && w.skip && r.Recursive && j.err == nil {
-			a.Skipped++
-			continue
-		}
-		todo = append(todo, j)
-		total += j.size
-	}
-	before := s.KMS.Calls()
-	report := throttle(p)
+	all := len(jobs)
+	todo := slices.DeleteFunc(jobs, func(j job) bool { return w.skip && r.Recursive && j.same })
+	a.Skipped = int64(all - len(todo))
+	before, report := s.KMS.Calls(), throttle(p)
 	for n, j := range todo {
 		if ctx.Err() != nil {
 			return a, ctx.Err()
 		}
-		if err := w.one(ctx, j, r.DryRun); err != nil {
-			a.Failed++
-			if p != nil {
-				p(Event{Path: j.at.String(), Error: err.Error()})
-			}
-		} else {
-			a.Files++
-			a.Bytes += j.size
-			if r.DryRun && j.enc.Algorithm != objstore.AES256 {
-				a.KMSCalls += w.calls
-			}
-		}
+		a.count(j, w.one(ctx, j, r.DryRun), p)
 		report(int64(n+1), int64(len(todo)))
 	}
-	if !r.DryRun {
-		a.KMSCalls = s.KMS.Calls() - before
-		err = s.Store.Sync(ctx)
+	if r.DryRun {
+		return a, nil
 	}
-	return a, err
+	a.KMSCalls = s.KMS.Calls() - before
+	return a, s.Store.Sync(ctx)
 }
 
 func (w work) one(ctx context.Context, j job, dryRun bool) error {
-	if j.err != nil || dryRun {
-		return j.err
+	if j.sel.err != nil || dryRun {
+		return j.sel.err
 	}
 	return w.do(ctx, j)
+}
+
+// count adds the outcome of a job.
+func (a *TreeAnswer) count(j job, err error, p Progress) {
+	if err == nil {
+		a.Files++
+		a.Bytes += j.size
+		a.KMSCalls += j.calls()
+		return
+	}
+	a.Failed++
+	if p != nil {
+		p(Event{Path: j.at.String(), Error: err.Error()})
+	}
 }
 
 func join(dir, name string) string {
@@ -109,17 +120,12 @@ func join(dir, name string) string {
 type walker struct {
 	*Service
 	seen     map[objstore.Ino]bool // a file with several names is one job
-	resolved map[string]resolved
+	resolved map[string]*resolved  // by the settings' text
 	jobs     []job
 }
 
-type resolved struct {
-	enc objstore.Encryption
-	err error
-}
-
 func (s *Service) jobs(ctx context.Context, r TreeRequest) ([]job, error) {
-	w := &walker{Service: s, seen: map[objstore.Ino]bool{}, resolved: map[string]resolved{}}
+	w := &walker{Service: s, seen: map[objstore.Ino]bool{}, resolved: map[string]*resolved{}}
 	for _, o := range r.Objects {
 		p, err := s.locate(ctx, o)
 		if err != nil {
@@ -186,24 +192,26 @@ func (w *walker) add(ctx context.Context, n *objstore.Node, chain []level, at Ob
 	if !isFile(n) || w.seen[n.Ino] || n.Stored.Algorithm == "" {
 		return
 	}
-	w.seen[n.Ino] = true
-	j := job{ino: n.Ino, size: n.Size, at: at}
-	enc, err := selected(chain)
-	if err == nil {
-		enc, err = w.resolve(ctx, enc)
+	if n.Nlink > 1 {
+		w.seen[n.Ino] = true
 	}
-	j.enc, j.err = enc, err
-	j.same = err == nil && n.Stored.Equal(enc)
-	w.jobs = append(w.jobs, j)
+	sel := w.resolve(ctx, chain)
+	w.jobs = append(w.jobs, job{ino: n.Ino, size: n.Size, at: at, sel: sel, from: n.Stored.Algorithm,
+		same: sel.err == nil && n.Stored.Equal(sel.enc)})
 }
 
 // resolve asks the key service once for each different selection.
-func (w *walker) resolve(ctx context.Context, enc objstore.Encryption) (objstore.Encryption, error) {
+func (w *walker) resolve(ctx context.Context, chain []level) *resolved {
+	enc, err := selected(chain)
+	if err != nil {
+		return &resolved{err: err}
+	}
 	id := settingsOf(enc).String()
 	r, ok := w.resolved[id]
 	if !ok {
+		r = &resolved{}
 		r.enc, r.err = w.Store.ResolveEncryption(ctx, enc)
 		w.resolved[id] = r
 	}
-	return r.enc, r.err
+	return r
 }
