@@ -94,6 +94,8 @@ func (db *DB) setBase(frozen *overlay) {
 // writeBadger applies a frozen overlay, data before the keys that name it, and makes it
 // durable. It may be repeated after an error or a crash.
 func (db *DB) writeBadger(o *overlay) error {
+	db.data.awaitCompaction(&db.patient)
+	db.meta.awaitCompaction(&db.patient)
 	err := db.data.write(func(w *batch) error {
 		for id, e := range o.data {
 			if err := w.put(prefixed(prefixData, []byte(id)), e.val, e.del); err != nil {

@@ -13,6 +13,7 @@ func (db *DB) Close() error {
 	if !db.closed.CompareAndSwap(false, true) {
 		return ErrClosed
 	}
+	db.patient.Store(false)
 	close(db.stop)
 	<-db.stopped
 	db.writer.Lock() // the last Update ends

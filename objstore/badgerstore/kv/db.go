@@ -36,7 +36,8 @@ type DB struct {
 	applied   uint64       // GUARDED_BY(mu): LSN of the newest visible transaction
 	snapshots atomic.Int64 // Views that hold a snapshot; raised under mu (shared)
 
-	checkpointMu sync.Mutex // one checkpoint at a time
+	checkpointMu sync.Mutex  // one checkpoint at a time
+	patient      atomic.Bool // checkpoints wait for compaction: not while opening and closing
 	wake         chan struct{}
 	stop         chan struct{}
 	stopped      chan struct{}
@@ -232,6 +233,7 @@ func (db *DB) kick() {
 func (db *DB) run() {
 	defer close(db.stopped)
 	var tick <-chan time.Time
+	var trimmed time.Time
 	if db.opts.SyncEvery > 0 {
 		t := time.NewTicker(db.opts.SyncEvery)
 		defer t.Stop()
@@ -247,6 +249,19 @@ func (db *DB) run() {
 		if err := db.Checkpoint(); err != nil {
 			db.log.Warn("checkpoint put off", "error", err)
 			_ = db.Sync() // what a full disk does not forbid
+		}
+		if time.Since(trimmed) > trimEvery {
+			trimmed = time.Now()
+			db.trim()
+		}
+	}
+}
+
+// trim keeps table files from counting as this process's memory.
+func (db *DB) trim() {
+	for _, e := range []*engine{db.meta, db.data} {
+		if err := e.trimResident(); err != nil {
+			db.log.Debug("tables stay mapped", "error", err)
 		}
 	}
 }

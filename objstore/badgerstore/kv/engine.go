@@ -33,14 +33,16 @@ type sizing struct {
 	level0                                             int // tables that start a compaction
 }
 
+// A table builder takes six times the table's size from the heap, and badger keeps up to
+// eight builders' memory for two seconds each: hence small tables on every level.
 func metaSizing() sizing {
-	return sizing{memTable: 8 << 20, table: 4 << 20, baseLevel: 16 << 20,
-		blockCache: 32 << 20, indexCache: 32 << 20, level0: 4}
+	return sizing{memTable: 4 << 20, table: 1 << 20, baseLevel: 16 << 20,
+		blockCache: 32 << 20, indexCache: 32 << 20, level0: 5}
 }
 
 func dataSizing() sizing {
-	return sizing{memTable: 16 << 20, table: 8 << 20, baseLevel: 64 << 20,
-		blockCache: 8 << 20, indexCache: 16 << 20, level0: 4}
+	return sizing{memTable: 8 << 20, table: 2 << 20, baseLevel: 32 << 20,
+		blockCache: 8 << 20, indexCache: 16 << 20, level0: 5}
 }
 
 // keyRotation is "never": KEYREGISTRY stays as it is. It must be shorter than the time since
@@ -59,10 +61,11 @@ func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Op
 	o.ChecksumVerificationMode = badgeroptions.OnBlockRead
 	o.EncryptionKey = key
 	o.EncryptionKeyRotationDuration = keyRotation
-	o.ValueThreshold = 1 << 20 // over MaxValue: the value log stays empty
+	o.ValueThreshold = MaxValue + valueOverhead + 1 // the value log stays empty
 	o.ValueLogFileSize = 1 << 20
 	o.MemTableSize = s.memTable
 	o.BaseTableSize, o.BaseLevelSize = s.table, s.baseLevel
+	o.TableSizeMultiplier = 1
 	o.BlockCacheSize, o.IndexCacheSize = s.blockCache, s.indexCache
 	o.NumMemtables = 2
 	o.NumCompactors = 2
@@ -127,6 +130,32 @@ func (e *engine) compactionBytes() int64 {
 		}
 	}
 	return n
+}
+
+// Bounds of backlogged.
+const (
+	backlogWait = 10 * time.Second
+	backlogPoll = 20 * time.Millisecond
+)
+
+// awaitCompaction waits while compaction is behind, for a bounded time and as long as
+// patient is set. Otherwise badger would merge level 0 into itself, for which it takes
+// 256 MiB of memory.
+func (e *engine) awaitCompaction(patient *atomic.Bool) {
+	deadline := time.Now().Add(backlogWait)
+	for patient.Load() && e.backlogged() && time.Now().Before(deadline) {
+		time.Sleep(backlogPoll)
+	}
+}
+
+func (e *engine) backlogged() bool {
+	for _, l := range e.db.Levels() {
+		full := l.Level == 0 && l.NumTables >= e.db.Opts().NumLevelZeroTables
+		if full || (l.IsBaseLevel && l.Size > l.TargetSize+l.TargetSize/4) {
+			return true
+		}
+	}
+	return false
 }
 
 // base is a point-in-time view of both instances, shared by all Views between two checkpoints.

@@ -26,6 +26,7 @@ func Open(dir string, secret []byte, o Options) (*DB, error) {
 		db.discard()
 		return nil, err
 	}
+	db.patient.Store(true)
 	go db.run()
 	return db, nil
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Limits of one entry, in bytes. Badger keeps a value in its tree, and out of the
-// value log that is never reclaimed, up to 1 MiB.
+// Limits of one entry, in bytes. Badger keeps a value in its tree, and out of the value
+// log that is never reclaimed, up to 15 % of a memtable.
 const (
 	MaxKey   = 32 << 10
 	MaxValue = 512 << 10

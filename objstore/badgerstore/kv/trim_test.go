@@ -1,0 +1,44 @@
+package kv
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// residentTables returns the bytes of meta's tables that are mapped in and resident.
+func residentTables(t *testing.T, dir string) (kib int) {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/self/smaps")
+	require.NoError(t, err)
+	inTable := false
+	for line := range strings.Lines(string(raw)) {
+		f := strings.Fields(line)
+		switch {
+		case strings.Contains(f[0], "-"):
+			inTable = strings.Contains(line, dir) && strings.HasSuffix(f[len(f)-1], ".sst")
+		case inTable && f[0] == "Rss:":
+			n := 0
+			for _, c := range f[1] {
+				n = n*10 + int(c-'0')
+			}
+			kib += n
+		}
+	}
+	return kib
+}
+
+func TestTrimResident(t *testing.T) {
+	dir := t.TempDir()
+	db := mustOpen(t, dir, small())
+	putObjects(t, db, 20000, 100)
+	require.NoError(t, db.Compact(t.Context()))
+	require.NoError(t, db.meta.verifyChecksum())
+	require.Greater(t, residentTables(t, dir), 1000)
+	db.trim()
+	require.Less(t, residentTables(t, dir), 500)
+	require.Len(t, value(t, db, "object/00000500"), 100)
+	require.NoError(t, db.Close())
+}
