@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -22,10 +23,16 @@ func rootXattrs(n *objstore.Node, b objstore.Bucket) map[string][]byte {
 	return all
 }
 
+// errPresent says that there is nothing to change.
+var errPresent = errors.New("the value is set already")
+
 // setDefault is setxattr(2) on a bucket's root.
 func (v *View) setDefault(ctx context.Context, root *objstore.Node, name string, value []byte, mode objstore.XattrMode) error {
 	return v.changeDefault(ctx, root, func(all map[string][]byte) error {
-		_, has := all[name]
+		old, has := all[name]
+		if has && bytes.Equal(old, value) && mode != objstore.XattrCreate {
+			return errPresent
+		}
 		if mode == objstore.XattrCreate && has {
 			return deny(objstore.XattrExists, "setxattr", "%s is set", name)
 		}
@@ -55,7 +62,9 @@ func (v *View) changeDefault(ctx context.Context, root *objstore.Node, edit func
 		return err
 	}
 	all := rootXattrs(root, b)
-	if err := edit(all); err != nil {
+	if err := edit(all); errors.Is(err, errPresent) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	s, err := xattr.Resolve(xattr.Inherit(xattr.FromXattrs(all)))

@@ -11,9 +11,8 @@ const failuresKept = 1000
 
 // failures remembers why the last operation on a file failed.
 type failures struct {
-	mu    sync.Mutex
-	text  map[objstore.Ino]string
-	order []objstore.Ino // oldest first
+	mu   sync.Mutex
+	text map[objstore.Ino]string
 }
 
 // note remembers err for ino, or forgets what was remembered if err is nil.
@@ -27,14 +26,13 @@ func (f *failures) note(ino objstore.Ino, err error) {
 	if f.text == nil {
 		f.text = map[objstore.Ino]string{}
 	}
-	if _, known := f.text[ino]; !known {
-		f.order = append(f.order, ino)
+	for old := range f.text {
+		if len(f.text) < failuresKept {
+			break
+		}
+		delete(f.text, old) // any: there are too many to be looked at
 	}
 	f.text[ino] = err.Error()
-	for len(f.order) > failuresKept {
-		delete(f.text, f.order[0])
-		f.order = f.order[1:]
-	}
 }
 
 // of is the remembered text, and whether there is one.

@@ -49,6 +49,7 @@ func (v *View) Open(ctx context.Context, ino objstore.Ino, flags OpenFlags) (*Ha
 		return nil, err
 	}
 	i.mu.Unlock()
+	v.fs.failures.note(ino, nil)
 	return h, nil
 }
 

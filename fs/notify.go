@@ -1,6 +1,10 @@
 package fs
 
-import "kmsfs/objstore"
+import (
+	"sync"
+
+	"kmsfs/objstore"
+)
 
 // Notifier tells a kernel what it must not take from its caches any more. Calls may block until requests that are
 // under way have been answered: nothing that answering needs may be held.
@@ -54,20 +58,49 @@ func (f *FS) tell(c change) {
 // it may be called with locks held.
 func (f *FS) tellOthers(v *View, changes ...change) {
 	for _, o := range *f.views.Load() {
-		if o == v || o.opt.Notifier == nil {
-			continue
+		if o != v {
+			o.tellOwn(changes...)
 		}
-		go func() {
-			for _, c := range changes {
-				c.tell(o.opt.Notifier)
-			}
-		}()
 	}
 }
 
-// tellOwn tells v's own kernel of a change that it cannot know of, without waiting.
-func (v *View) tellOwn(c change) {
+// tellOwn tells v's own kernel of changes that it cannot know of, without waiting.
+func (v *View) tellOwn(changes ...change) {
 	if v.opt.Notifier != nil {
-		go c.tell(v.opt.Notifier)
+		v.queue.add(v.opt.Notifier, changes)
+	}
+}
+
+// queue is what a kernel still has to be told. The zero value is empty.
+type queue struct {
+	mu      sync.Mutex
+	waiting []change
+	running bool
+}
+
+// add lets one goroutine tell n everything, for as long as there is something.
+func (q *queue) add(n Notifier, changes []change) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, changes...)
+	if !q.running && len(q.waiting) > 0 {
+		q.running = true
+		go q.run(n)
+	}
+}
+
+func (q *queue) run(n Notifier) {
+	for {
+		q.mu.Lock()
+		list := q.waiting
+		q.waiting = nil
+		q.running = len(list) > 0
+		q.mu.Unlock()
+		if len(list) == 0 {
+			return
+		}
+		for _, c := range list {
+			c.tell(n)
+		}
 	}
 }

@@ -69,10 +69,9 @@ func (f *FS) Rewrap(ctx context.Context, ino objstore.Ino) error {
 	if err != nil {
 		return err
 	}
-	f.withOpen(ino, func(*inode) { err = f.tree.Rewrap(ctx, ino, enc) })
-	if f.peek(ino) == nil {
-		err = f.tree.Rewrap(ctx, ino, enc)
-	}
+	i := f.acquire(ino)
+	defer f.release(i)
+	err = f.tree.Rewrap(ctx, ino, enc)
 	f.failures.note(ino, err)
 	return err
 }

@@ -80,7 +80,7 @@ func (f *FS) selectionsAbove(ctx context.Context, n *objstore.Node) ([]xattr.Sel
 			return nil, err
 		}
 	}
-	return append(chain[:len(chain):len(chain)], xattr.FromXattrs(settings(b.Default).Xattrs())), nil
+	return append(chain[:len(chain):len(chain)], selectionOf(b.Default)), nil
 }
 
 // directorySelections is what dir and the directories above it select, nearest first, without the bucket's default.
@@ -105,6 +105,18 @@ func (f *FS) directorySelections(ctx context.Context, dir, root objstore.Ino) ([
 	}
 	f.sel.put(gen, dir, chain)
 	return chain, nil
+}
+
+// selectionOf is what a bucket's default selects.
+func selectionOf(e objstore.Encryption) xattr.Selection {
+	s := xattr.Selection{SSE: string(e.Algorithm)}
+	if e.Algorithm != objstore.AES256 {
+		s.KeyID, s.BucketKey = e.KeyID, new(e.BucketKey)
+		if len(e.Context) > 0 {
+			s.Context = e.Context
+		}
+	}
+	return s
 }
 
 func encryption(s xattr.Settings) objstore.Encryption {

@@ -23,6 +23,7 @@ type View struct {
 	root objstore.Ino
 
 	virtual virtualTable
+	queue   queue
 
 	mu      sync.Mutex
 	orphans map[objstore.Ino]*objstore.Node     // without a name, still known to the kernel

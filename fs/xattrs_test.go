@@ -162,6 +162,9 @@ func TestBucketRootIsTheDefault(t *testing.T) {
 	requireXattr(t, v, f, xattr.KeyID, keyARN+"d")
 	requireXattr(t, v, f, xattr.BucketKey, "true")
 
+	s.RefuseWith(func(string, objstore.Ino) error { return errors.New("must not be asked") })
+	setXattr(t, v, v.Root(), xattr.KeyID, "alias/d")
+	s.RefuseWith(nil)
 	require.NoError(t, v.RemoveXattr(t.Context(), v.Root(), xattr.KeyID))
 	require.NoError(t, v.RemoveXattr(t.Context(), v.Root(), xattr.SSE))
 	b, err = s.HeadBucket(t.Context(), "files")

@@ -59,9 +59,9 @@ func (f *filesystem) Tmpfile(cancel <-chan struct{}, in *gofuse.CreateIn, out *g
 }
 
 func (f *filesystem) create(op string, in *gofuse.CreateIn, out *gofuse.CreateOut,
-	make func(*openFile, objstore.NodeInit) (*objstore.Node, error)) gofuse.Status {
+	do func(*openFile, objstore.NodeInit) (*objstore.Node, error)) gofuse.Status {
 	open := &openFile{ctx: f.ctx(&in.InHeader)}
-	n, err := make(open, objstore.NodeInit{Mode: in.Mode, UID: in.Uid, GID: in.Gid})
+	n, err := do(open, objstore.NodeInit{Mode: in.Mode, UID: in.Uid, GID: in.Gid})
 	if err != nil {
 		return f.status(op, &in.InHeader, err)
 	}
