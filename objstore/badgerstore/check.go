@@ -18,6 +18,13 @@ type checker struct {
 	progress func(done, total int64)
 	found    func(objstore.Damage)
 	total    int64
+	links    map[objstore.Ino][]link // further names of files with hard links
+}
+
+// link is a name that is not the first of its inode.
+type link struct {
+	parent objstore.Ino
+	name   string
 }
 
 // Check reads every record and every chunk.
@@ -25,7 +32,7 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64), fou
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	c := &checker{s: s, ctx: ctx, progress: progress}
+	c := &checker{s: s, ctx: ctx, progress: progress, links: map[objstore.Ino][]link{}}
 	c.found = func(d objstore.Damage) {
 		c.rep.Damaged++
 		found(d)
@@ -104,8 +111,11 @@ func (c *checker) names() error {
 			if ino == 0 {
 				continue
 			}
-			if _, err := getInode(r, inodeKey(ino)); err != nil {
+			in, err := getInode(r, inodeKey(ino))
+			if err != nil {
 				c.damaged(r, parent, name, fmt.Sprintf("its record (inode %d) is lost: %v", ino, err))
+			} else if in.Parent != parent || in.Name != name {
+				c.links[ino] = append(c.links[ino], link{parent, name})
 			}
 		}
 		return nil
@@ -113,7 +123,12 @@ func (c *checker) names() error {
 }
 
 func (c *checker) damaged(r kv.Reader, parent objstore.Ino, name, what string) {
-	d := objstore.Damage{Key: name, What: what}
+	c.foundAt(r, objstore.Damage{Key: name, What: what}, parent, name)
+}
+
+// foundAt reports d under a name with its whole path, where that can be told.
+func (c *checker) foundAt(r kv.Reader, d objstore.Damage, parent objstore.Ino, name string) {
+	d.Key = name
 	if p, err := c.s.inode(r, parent); err == nil {
 		if bucket, dir, err := c.s.path(r, p); err == nil {
 			d.Bucket, d.Key = bucket, dir+name
@@ -180,12 +195,12 @@ func (c *checker) version(r kv.Reader, in *inode, holder []byte) error {
 	c.rep.Versions++
 	report := func(what string) {
 		d := objstore.Damage{Bucket: in.Bucket, Key: in.Name, VersionID: in.ver.id, What: what}
-		if p, err := c.s.inode(r, in.Parent); err == nil {
-			if bucket, dir, err := c.s.path(r, p); err == nil {
-				d.Bucket, d.Key = bucket, dir+in.Name
+		c.foundAt(r, d, in.Parent, in.Name)
+		if holder[0] == kInode {
+			for _, l := range c.links[in.Ino] {
+				c.foundAt(r, d, l.parent, l.name)
 			}
 		}
-		c.found(d)
 	}
 	if _, err := r.Get(refKey(in.ver.content, holder)); err != nil {
 		report("its content is not accounted for: " + err.Error())
