@@ -42,10 +42,10 @@ func (w *walker) walk(sp spot, prefix string) error {
 		return nil
 	}
 	start := w.start(prefix)
-	for _, d := range shorter(start) {
+	for _, d := range append(shorter(start), "") { // "" too: a key may have an empty component
 		if next, ok, err := w.s.step(w.r, sp, d); err != nil {
 			return err
-		} else if ok && next.hist != 0 {
+		} else if ok && (w.history || next.dir != nil) {
 			held = hold(held, d)
 		}
 	}

@@ -483,17 +483,15 @@ func (t *txn) revive(b *bucket, sp spot, key string) error {
 		if err != nil {
 			return false, err
 		}
-		if _, err := t.setVersion(in, old.ver, false); err != nil {
-			return false, err
-		}
-		in.Mtime = old.Mtime
 		t.Delete(k)
 		t.Delete(refKey(old.ver.content, k))
 		t.count(in.bucket, func(u *objstore.BucketUsage) {
 			u.Noncurrent--
 			u.NoncurrBytes -= old.ver.size
 		})
-		return false, nil
+		_, err = t.setVersion(in, old.ver, false)
+		in.Mtime = old.Mtime
+		return false, err
 	})
 }
 

@@ -209,7 +209,8 @@ func (t *txn) replace(p *inode, from place, src dirent, q *inode, to place, dst 
 	return nil
 }
 
-// markLeft puts a delete marker over old versions that stay under the name which a file leaves.
+// markLeft puts a delete marker over old versions that stay under the name which a file leaves, to nobody or to a node
+// that is no object.
 func (t *txn) markLeft(p *inode, name string, in *inode) error {
 	b := t.s.bucketByID(p.bucket)
 	if in.ver == nil || b.Versioning == objstore.VersioningOff {
@@ -252,7 +253,7 @@ func (t *txn) makeWay(in, q *inode, name string, dst dirent) error {
 	if err != nil {
 		return t.unlinkDamaged(q, name, dst, err)
 	}
-	kept, err := t.retire(q, name, old, false)
+	kept, err := t.retire(q, name, old, !in.isObject())
 	if err != nil {
 		return err
 	}
@@ -273,6 +274,15 @@ func (t *txn) exchange(p *inode, from place, src dirent, q *inode, to place, dst
 		return fail(objstore.NodeExists, "the name of the directory is also the key of an object")
 	}
 	if err := errors.Join(t.arriveAny(q, to.name, a), t.arriveAny(p, from.name, b)); err != nil {
+		return err
+	}
+	if !b.isObject() {
+		err = t.markLeft(p, from.name, a)
+	}
+	if err == nil && !a.isObject() {
+		err = t.markLeft(q, to.name, b)
+	}
+	if err != nil {
 		return err
 	}
 	if isDir(a.Mode) != isDir(b.Mode) {
