@@ -28,6 +28,10 @@ func layers() map[string]layer {
 	return map[string]layer{
 		"kms":                          {},
 		"kms/local":                    {ours: []string{"kms"}},
+		"kms/policy":                   {},
+		"kms/sigv4":                    {},
+		"kms/users":                    {},
+		"kms/kmsapi":                   {ours: []string{"kms", "kms/policy", "kms/sigv4", "kms/users"}},
 		"kms/kmstest":                  {ours: []string{"kms", "kms/local"}, theirs: []string{"github.com/stretchr/testify"}},
 		"xattr":                        {},
 		"objstore":                     {},

@@ -101,7 +101,7 @@ func realPath(arg string) (string, error) {
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if errors.Is(err, os.ErrNotExist) {
-		return abs, nil
+		return resolveExisting(abs), nil // directories above may have been deleted, too
 	}
 	if err != nil {
 		return "", err

@@ -37,9 +37,10 @@ type Files interface {
 	Rewrap(ctx context.Context, ino objstore.Ino) error
 	// LastError is why the last operation on a file failed; "" when it did not.
 	LastError(ctx context.Context, ino objstore.Ino) string
-	// EntryChanged, InodeChanged and BucketChanged drop what kernels have cached.
-	EntryChanged(parent objstore.Ino, name string)
-	InodeChanged(ino objstore.Ino, data bool)
+	// Watch is called before a change to a key by its name; what it returns after it, so that no kernel serves the
+	// old state.
+	Watch(ctx context.Context, bucket, key string) (done func())
+	// BucketChanged drops what is cached of a bucket's settings.
 	BucketChanged(name string)
 }
 
