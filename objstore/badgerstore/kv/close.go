@@ -3,12 +3,11 @@ package kv
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Close makes everything durable and closes the store. If the disk is too full for the
 // last checkpoint, it returns ErrNoSpace and leaves the store as a crash would: nothing
-// is lost, the next Open replays the journal. Views under way must have ended.
+// is lost, the next Open replays the journal. It waits for Views and Updates under way.
 func (db *DB) Close() error {
 	if !db.closed.CompareAndSwap(false, true) {
 		return ErrClosed
@@ -27,7 +26,6 @@ func (db *DB) Close() error {
 		err = errors.Join(db.flushTo(db.journal.lsn.Load()), err)
 		return errors.Join(err, db.journal.close(false))
 	}
-	db.waitForViews()
 	db.dropBase()
 	err = errors.Join(err, db.meta.close(), db.data.close(), db.journal.close(err == nil))
 	if err != nil {
@@ -56,13 +54,6 @@ func (db *DB) checkpointAll() error {
 		if done {
 			return nil
 		}
-	}
-}
-
-// waitForViews waits until no View is under way; badger crashes on reads after its close.
-func (db *DB) waitForViews() {
-	for db.snapshots.Load() > 0 {
-		time.Sleep(time.Millisecond)
 	}
 }
 

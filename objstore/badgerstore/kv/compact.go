@@ -9,8 +9,9 @@ import (
 const flushMark = "\x00flush"
 
 // Compact gives the space of deleted and replaced entries back to the disk. It reads and
-// writes up to the whole store; the disk must have room for a second copy of its largest
-// level. Views and Updates go on; checkpoints wait.
+// writes up to the whole store; the disk must have room for a second copy of it. Updates
+// and reads of recent data go on; checkpoints wait, and reads that need badger wait while
+// it empties level 0, some tens of MiB.
 func (db *DB) Compact(ctx context.Context) error {
 	db.checkpointMu.Lock()
 	defer db.checkpointMu.Unlock()

@@ -37,6 +37,7 @@ type DB struct {
 	snapshots atomic.Int64 // Views that hold a snapshot; raised under mu (shared)
 
 	checkpointMu sync.Mutex  // one checkpoint at a time
+	troubled     atomic.Bool // the last checkpoint failed
 	patient      atomic.Bool // checkpoints wait for compaction: not while opening and closing
 	wake         chan struct{}
 	stop         chan struct{}
@@ -52,10 +53,8 @@ func (db *DB) View(fn func(r Reader) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		db.snapshots.Add(-1)
-		s.base.release()
-	}()
+	defer db.snapshots.Add(-1)
+	defer s.base.release()
 	return fn(s)
 }
 
@@ -74,7 +73,7 @@ func (db *DB) snapshot() (*snapshot, error) {
 // Update runs fn and makes what it wrote visible at once, as a whole; when it returns, the
 // transaction survives the death of the process. If fn fails, nothing happens and its error
 // is returned. Errors: ErrNoSpace, ErrTooLarge, ErrFailed, ErrClosed, or the journal's
-// write error; after each of them nothing was changed.
+// write error; after each of them nothing was changed. fn must not call Update.
 func (db *DB) Update(fn func(tx *Tx) error) error {
 	db.writer.Lock()
 	defer db.writer.Unlock()
@@ -180,6 +179,7 @@ func (db *DB) GetData(id []byte) ([]byte, error) {
 	}
 	b := db.base
 	if !ok {
+		db.snapshots.Add(1)
 		b.refs.Add(1)
 	}
 	db.mu.RUnlock()
@@ -189,6 +189,7 @@ func (db *DB) GetData(id []byte) ([]byte, error) {
 		}
 		return e.val, nil
 	}
+	defer db.snapshots.Add(-1)
 	defer b.release()
 	return get(b.data, db.sealer, prefixed(prefixData, id))
 }
@@ -246,14 +247,38 @@ func (db *DB) run() {
 		case <-tick:
 		case <-db.wake:
 		}
-		if err := db.Checkpoint(); err != nil {
-			db.log.Warn("checkpoint put off", "error", err)
-			_ = db.Sync() // what a full disk does not forbid
+		if !db.attempt() && !db.pause(time.Second) {
+			return
 		}
 		if time.Since(trimmed) > trimEvery {
 			trimmed = time.Now()
 			db.trim()
 		}
+	}
+}
+
+// attempt makes a checkpoint, or at least a flush, and reports success. What fails again is
+// logged once.
+func (db *DB) attempt() bool {
+	err := db.Checkpoint()
+	if err == nil {
+		db.troubled.Store(false)
+		return true
+	}
+	if !db.troubled.Swap(true) {
+		db.log.Warn("checkpoint put off until it succeeds", "error", err)
+	}
+	_ = db.Sync() // what a full disk does not forbid
+	return false
+}
+
+// pause waits for d and reports false if the store closes meanwhile.
+func (db *DB) pause(d time.Duration) bool {
+	select {
+	case <-db.stop:
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -104,18 +104,28 @@ func (e *engine) close() error {
 // is gone has become a table, which badger made durable.
 func (e *engine) sync() error { return syncMatching(e.dir, "*.mem") }
 
-// dropValueLog removes the value log of a closed instance: it never holds a value, and
-// damage in it must not keep badger from opening.
-func dropValueLog(dir string) error {
+// memHeader is the size of a badger log's header, in bytes.
+const memHeader = 20
+
+// dropUnneeded removes from a closed instance what must not keep badger from opening: the
+// value log, which never holds a value; memtable logs that power loss left without a
+// header; and after an orderly close every memtable log, for all is in tables then.
+func dropUnneeded(dir string, clean bool) error {
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, d := range names {
-		if strings.HasSuffix(d.Name(), ".vlog") || d.Name() == "DISCARD" {
-			if err := os.Remove(filepath.Join(dir, d.Name())); err != nil {
-				return err
-			}
+		path := filepath.Join(dir, d.Name())
+		drop := d.Name() == "DISCARD" || strings.HasSuffix(d.Name(), ".vlog")
+		if strings.HasSuffix(d.Name(), ".mem") {
+			drop = clean || fileSize(path) < memHeader
+		}
+		if !drop {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -193,7 +193,10 @@ func (j *journal) openSegments(n int) ([]*segment, error) {
 		}
 		segs = append(segs, s)
 	}
-	return segs, nil
+	if j.dir == "" {
+		return segs, nil
+	}
+	return segs, syncPath(j.dir)
 }
 
 func (j *journal) openSegment(path string) (*segment, error) {
@@ -235,11 +238,15 @@ func (s *segment) read(n int64) ([]byte, error) {
 	return buf, nil
 }
 
+// makeDirs makes dir and the named directories in it, durably.
 func makeDirs(dir string, names ...string) error {
 	for _, name := range names {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return err
 		}
 	}
-	return syncPath(dir)
+	if err := syncPath(dir); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(dir))
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -162,12 +163,35 @@ func (m *model) compareData(t *testing.T, db *DB) {
 	}
 }
 
+// copyDir copies a store that may be open, as a crash would leave it: badger's compactions
+// must not have changed the set of files meanwhile.
 func copyDir(t testing.TB, from string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
-	out, err := exec.Command("cp", "-a", "--sparse=always", from, to).CombinedOutput()
-	require.NoError(t, err, string(out))
-	return to
+	for range 50 {
+		to := filepath.Join(t.TempDir(), "copy")
+		before := fileSet(t, from)
+		out, err := exec.Command("cp", "-a", "--sparse=always", from, to).CombinedOutput()
+		if err == nil && before == fileSet(t, from) {
+			return to
+		}
+		t.Log("copy again:", err, string(out))
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("the store never rests")
+	return ""
+}
+
+// fileSet names badger's files with their sizes.
+func fileSet(t testing.TB, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	out := ""
+	for _, name := range names {
+		out += fmt.Sprintln(name, fileSize(name))
+	}
+	return out
 }
 
 func TestModel(t *testing.T) {

@@ -61,7 +61,7 @@ func (db *DB) open(secret []byte) (err error) {
 func (db *DB) openEngines() (err error) {
 	meta, data := filepath.Join(db.dir, "meta"), filepath.Join(db.dir, "data")
 	for _, dir := range []string{meta, data} {
-		if err := dropValueLog(dir); err != nil {
+		if err := dropUnneeded(dir, db.mirror.wasClean); err != nil {
 			return fmt.Errorf("kv: %w", err)
 		}
 	}
@@ -118,12 +118,15 @@ func (db *DB) discard() {
 	db.secrets.wipe()
 }
 
-// dropBase ends all reading: later calls see ErrClosed.
+// dropBase ends all reading: later calls see ErrClosed, those under way are waited for.
 func (db *DB) dropBase() {
 	db.mu.Lock()
 	b := db.base
 	db.base = nil
 	db.mu.Unlock()
+	for db.snapshots.Load() > 0 { // badger crashes on reads after its close
+		time.Sleep(time.Millisecond)
+	}
 	if b != nil {
 		b.release()
 	}

@@ -29,7 +29,8 @@ type Options struct {
 	SyncEvery time.Duration
 
 	// BeforeSync makes durable what records refer to outside of this store. It runs before
-	// every flush of the journal; its error fails that flush. May be nil.
+	// every flush of the journal; its error fails that flush. It must not call Update or
+	// Sync. May be nil.
 	BeforeSync func() error
 
 	// ReserveBytes is the free space below which LowSpace reports true; 0 is 64 MiB.

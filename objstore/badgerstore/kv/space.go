@@ -18,14 +18,20 @@ func statfsFree(dir string) (int64, error) {
 // LowSpace reports that the disk is nearly full: the layer above should refuse new user
 // data, so that deletions and metadata still find room.
 func (db *DB) LowSpace() bool {
+	room, err := db.Room()
+	return err == nil && room < 0
+}
+
+// Room is how many bytes user data may still take until LowSpace; below 0 it is low.
+func (db *DB) Room() (int64, error) {
 	free, err := db.opts.freeSpace(db.dir)
 	if err != nil {
-		return false
+		return 0, err
 	}
 	db.mu.RLock()
 	bytes := db.active.size
 	db.mu.RUnlock()
-	return free < db.checkpointNeeds(bytes)+db.opts.ReserveBytes
+	return free - db.checkpointNeeds(bytes) - db.opts.ReserveBytes, nil
 }
 
 // checkpointNeeds is the free space that writing batch bytes to badger may take: log and
