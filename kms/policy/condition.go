@@ -25,18 +25,53 @@ type condition struct {
 	quantifier quantifier
 }
 
-// holds reports whether the condition is met. Where a key that should have one value has several, a statement that
-// allows needs all of them to match, one that denies any.
+// holds reports whether the condition is met.
 func (c *condition) holds(r *Request, effect Effect) bool {
-	var few [8]string
-	got := c.key.values(r, few[:0])
+	switch {
+	case c.key.pair != "":
+		return c.holdsForPair(r, effect)
+	case c.key.many != nil:
+		return c.holdsForMany(c.key.many(r))
+	}
+	v := c.key.one(r)
+	switch {
+	case c.null:
+		return (v == "") == (c.want[0] == "true")
+	case v == "":
+		return c.holdsWithout()
+	}
+	return c.one(v)
+}
+
+// holdsForPair compares the value of a pair of the encryption context. There may be several, because names that differ
+// in case only are the same to a condition, but not to the context. Then a statement that allows needs all of them
+// to match, one that denies any.
+func (c *condition) holdsForPair(r *Request, effect Effect) bool {
+	all := effect == Allow
+	found := false
+	for name, v := range r.Context {
+		if name != c.key.pair && !strings.EqualFold(name, c.key.pair) {
+			continue
+		}
+		found = true
+		if !c.null && c.one(v) != all {
+			return !all
+		}
+	}
+	switch {
+	case c.null:
+		return !found == (c.want[0] == "true")
+	case !found:
+		return c.holdsWithout()
+	}
+	return all
+}
+
+func (c *condition) holdsForMany(got []string) bool {
 	if c.null {
 		return (len(got) == 0) == (c.want[0] == "true")
 	}
-	if len(got) == 0 {
-		return c.holdsWithout()
-	}
-	all := c.quantifier == forAllValues || (c.quantifier == single && effect == Allow)
+	all := c.quantifier == forAllValues
 	for _, v := range got {
 		if c.one(v) != all {
 			return !all
@@ -47,13 +82,7 @@ func (c *condition) holds(r *Request, effect Effect) bool {
 
 // holdsWithout is the answer for a request that does not have the key.
 func (c *condition) holdsWithout() bool {
-	switch c.quantifier {
-	case forAllValues:
-		return true
-	case forAnyValue:
-		return false
-	}
-	return c.ifExists || c.negated
+	return c.quantifier != forAnyValue && (c.ifExists || c.negated)
 }
 
 // one compares one value: with any of those wanted, or with a negated operator with none.
@@ -189,9 +218,9 @@ func parseKey(s *source, k member, q quantifier, null bool) (conditionKey, error
 	switch {
 	case !ok:
 		return key, s.errorIn(k.value, "the condition key %q is not known here", k.name)
-	case key.many && q == single && !null:
+	case key.many != nil && q == single && !null:
 		return key, s.errorIn(k.value, "%s has many values: write ForAllValues: or ForAnyValue: before the operator", k.name)
-	case !key.many && q == forAllValues:
+	case key.many == nil && q == forAllValues:
 		return key, s.errorIn(k.value, "OverlyPermissiveCondition: %s has one value, and ForAllValues also holds when it is missing. Leave ForAllValues: out", k.name)
 	}
 	return key, nil

@@ -8,33 +8,27 @@ import (
 // contextPrefix begins the condition keys of the encryption context, in lower case.
 const contextPrefix = "kms:encryptioncontext:"
 
-// conditionKey is a condition key: how many values it has, and how a request's are found.
+// conditionKey says where a request has the values of a condition key. One field is set.
 type conditionKey struct {
-	many   bool
-	values func(r *Request, buf []string) []string // appends to buf
+	one  func(r *Request) string // "": the request does not have the key
+	pair string                  // a name of the encryption context
+	many func(r *Request) []string
 }
 
 // findKey is the condition key of a name, whose case does not count.
 func findKey(name string) (conditionKey, bool) {
 	folded := strings.ToLower(name)
 	if pair, ok := cutPrefixFold(name, contextPrefix); ok {
-		return conditionKey{values: func(r *Request, buf []string) []string { return r.pairs(pair, buf) }}, pair != ""
+		return conditionKey{pair: pair}, pair != ""
 	}
-	one := func(get func(r *Request) string) (conditionKey, bool) {
-		return conditionKey{values: func(r *Request, buf []string) []string { return appendSet(buf, get(r)) }}, true
-	}
+	one := func(get func(r *Request) string) (conditionKey, bool) { return conditionKey{one: get}, true }
 	switch folded {
 	case "kms:encryptioncontextkeys":
-		return conditionKey{many: true, values: (*Request).contextKeys}, true
+		return conditionKey{many: (*Request).contextKeys}, true
 	case "kms:grantoperations":
-		return conditionKey{many: true, values: func(r *Request, buf []string) []string { return append(buf, r.GrantOperations...) }}, true
+		return conditionKey{many: func(r *Request) []string { return r.GrantOperations }}, true
 	case "kms:resourcealiases":
-		return conditionKey{many: true, values: func(r *Request, buf []string) []string {
-			if r.Aliases == nil {
-				return buf
-			}
-			return append(buf, r.Aliases()...)
-		}}, true
+		return conditionKey{many: (*Request).aliases}, true
 	case "kms:viaservice":
 		return one(func(r *Request) string { return r.ViaService })
 	case "kms:calleraccount", "aws:principalaccount":
@@ -70,30 +64,19 @@ func findKey(name string) (conditionKey, bool) {
 	return conditionKey{}, false
 }
 
-// appendSet appends v unless it is empty, which is a key that the request does not have.
-func appendSet(buf []string, v string) []string {
-	if v == "" {
-		return buf
+func (r *Request) aliases() []string {
+	if r.Aliases == nil {
+		return nil
 	}
-	return append(buf, v)
+	return r.Aliases()
 }
 
-// pairs are the values of the pairs named so. There may be several, because names that differ in case only are the same
-// to a condition, but not to the encryption context.
-func (r *Request) pairs(name string, buf []string) []string {
-	for k, v := range r.Context {
-		if k == name || strings.EqualFold(k, name) {
-			buf = append(buf, v)
-		}
-	}
-	return buf
-}
-
-func (r *Request) contextKeys(buf []string) []string {
+func (r *Request) contextKeys() []string {
+	names := make([]string, 0, len(r.Context))
 	for k := range r.Context {
-		buf = append(buf, k)
+		names = append(names, k)
 	}
-	return buf
+	return names
 }
 
 // userName is the last part of a user's ARN.
