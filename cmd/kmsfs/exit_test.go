@@ -98,6 +98,9 @@ func TestHints(t *testing.T) {
 	} {
 		require.Contains(t, hint(c.err, "/s"), c.want, "%v", c.err)
 	}
+	const arn = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	require.Equal(t, "enable it: kmsfs key enable "+arn, hint(kms.Errorf(kms.DisabledException, "%s is disabled.", arn), "/s"))
+	require.Empty(t, keyARN("arn:aws:kms:us-east-1:000000000000:alias/x"))
 	require.Empty(t, hint(errors.New("anything"), "/s"))
 	require.Empty(t, hint(usagef("x"), "/s"))
 	require.Equal(t, "do this", mountHint(fmt.Errorf("x: %w", &mountPointError{advice: "do this"})))

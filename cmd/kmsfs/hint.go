@@ -56,8 +56,32 @@ func hints() []advice {
 	}
 }
 
-// hint is the advice for err, "" where there is none.
+// hint is the advice for err, "" where there is none. It names the key that the error is about.
 func hint(err error, store string) string {
+	text := adviceFor(err, store)
+	if arn := keyARN(err.Error()); arn != "" {
+		text = strings.ReplaceAll(text, " KEY", " "+arn)
+	}
+	return text
+}
+
+// keyARN is the first key ARN in a text; "" where there is none.
+func keyARN(text string) string {
+	_, rest, ok := strings.Cut(text, "arn:aws:kms:")
+	if !ok {
+		return ""
+	}
+	const inARN = "abcdefghijklmnopqrstuvwxyz0123456789:/-"
+	if end := strings.IndexFunc(rest, func(r rune) bool { return !strings.ContainsRune(inARN, r) }); end >= 0 {
+		rest = rest[:end]
+	}
+	if !strings.Contains(rest, ":key/") {
+		return ""
+	}
+	return "arn:aws:kms:" + rest
+}
+
+func adviceFor(err error, store string) string {
 	var usage *usageError
 	var state *kms.Error
 	switch {

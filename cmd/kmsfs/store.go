@@ -46,9 +46,12 @@ func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, e
 		return nil, &service.Error{Code: service.NoStore, Message: fmt.Sprintf("there is no store at %s", path)}
 	}
 	if exists {
-		if err := asOwner(path, create); err != nil {
-			return nil, err
-		}
+		err = asOwner(path, create)
+	} else {
+		err = unused(path)
+	}
+	if err != nil {
+		return nil, err
 	}
 	root, err := rootKey(beside(c.RootKey, path, ".key"), exists)
 	if err != nil {
@@ -80,15 +83,31 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 	if o.audit, err = kms.OpenFileAuditor(beside(c.AuditDir, o.path, ".audit"), 0); err != nil {
 		return err
 	}
+	serviceKey := local.Derive(root, "kmsfs sse-s3 v1")
+	defer kms.Wipe(serviceKey)
 	o.kms = kms.NewService(o.keys, kms.Options{
 		Audit:             o.audit,
-		ServiceKey:        local.Derive(root, "kmsfs sse-s3 v1"),
+		ServiceKey:        serviceKey,
 		BucketKeyLifetime: time.Duration(c.KMS.BucketKeyLifetime),
 		Region:            c.KMS.Region,
 		Account:           c.KMS.Account,
 	})
 	o.store.SetKMS(o.kms)
 	return nil
+}
+
+// unused refuses a directory that holds something else, before a root key is made for it.
+func unused(path string) error {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Name() != "lock" { // left by an init that was cut short
+			return storeError(fmt.Errorf("%s: %w", path, badgerstore.ErrNotStore))
+		}
+	}
+	return err
 }
 
 // asOwner keeps root from leaving files of its own in the store of another user, who could not open it any more: root
