@@ -495,8 +495,23 @@ func (t *txn) revive(b *bucket, sp spot, key string) error {
 	})
 }
 
+// errRewritten: the version that is to be copied was replaced while its data key was wrapped.
+var errRewritten = &objstore.Error{Code: objstore.SlowDown, Message: "the source is being rewritten all the time: try again later"}
+
+// copyTries is how often a copy begins anew when its source is replaced meanwhile.
+const copyTries = 8
+
 // CopyObject writes a version of one key as the current version of another.
 func (s *Store) CopyObject(ctx context.Context, in objstore.CopyInput) (o objstore.Object, err error) {
+	for range copyTries {
+		if o, err = s.copyObject(ctx, in); !errors.Is(err, errRewritten) {
+			break
+		}
+	}
+	return o, err
+}
+
+func (s *Store) copyObject(ctx context.Context, in objstore.CopyInput) (o objstore.Object, err error) {
 	from, head, err := s.version("CopyObject", in.SrcBucket, in.SrcKey, in.SrcVersion)
 	if err != nil {
 		return o, err
@@ -564,11 +579,14 @@ func (s *Store) copyShared(b *bucket, src copySource, in objstore.CopyInput, env
 	}
 	err = s.update("CopyObject", func(t *txn) error {
 		from, _, err := s.find(t, sb, src.key, src.id)
+		if errors.Is(err, objstore.NoSuchVersion) && in.SrcVersion == "" {
+			return errRewritten
+		}
 		if err != nil {
 			return err
 		}
 		if from.ver == nil || !bytes.Equal(from.ver.content[:], src.content[:]) {
-			return fail(objstore.PreconditionFailed, "the source was rewritten meanwhile: try again")
+			return errRewritten
 		}
 		v := *from.ver
 		v.env, v.metadata, v.contentType, v.etag = env, meta, ctype, newETag()
@@ -585,7 +603,16 @@ func (s *Store) copyShared(b *bucket, src copySource, in objstore.CopyInput, env
 }
 
 // Restore makes a copy of a version the current one.
-func (s *Store) Restore(ctx context.Context, parent objstore.Ino, name string, id objstore.VersionID) (*objstore.Node, error) {
+func (s *Store) Restore(ctx context.Context, parent objstore.Ino, name string, id objstore.VersionID) (n *objstore.Node, err error) {
+	for range copyTries {
+		if n, err = s.restoreOnce(ctx, parent, name, id); !errors.Is(err, errRewritten) {
+			break
+		}
+	}
+	return n, err
+}
+
+func (s *Store) restoreOnce(ctx context.Context, parent objstore.Ino, name string, id objstore.VersionID) (*objstore.Node, error) {
 	old, err := s.versionInode(parent, name, id)
 	if err != nil {
 		return nil, err
@@ -605,7 +632,7 @@ func (s *Store) Restore(ctx context.Context, parent objstore.Ino, name string, i
 			return err
 		}
 		if again.ver == nil || again.ver.content != old.ver.content {
-			return fail(objstore.PreconditionFailed, "the version was replaced meanwhile: try again")
+			return errRewritten
 		}
 		in, err = t.restore(parent, name, again, env)
 		return err

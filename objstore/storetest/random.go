@@ -179,4 +179,3 @@ func (s *s3Run) everything() {
 		}
 	}
 }
-
