@@ -57,10 +57,12 @@ func mountPoint(ctx context.Context, dir string, nonEmpty bool) (string, error) 
 	return real, emptyEnough(dir, real, nonEmpty)
 }
 
-// isDead reports whether dir is a mount whose daemon is gone. stat(2) would answer from the kernel's cache.
+// isDead reports whether dir is a mount whose daemon is gone, or dies while it is asked. stat(2) would answer from the
+// kernel's cache.
 func isDead(dir string) bool {
 	var st unix.Statfs_t
-	return errors.Is(unix.Statfs(dir, &st), unix.ENOTCONN)
+	err := unix.Statfs(dir, &st)
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
 }
 
 func statError(dir string, err error) error {

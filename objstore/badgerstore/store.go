@@ -30,8 +30,7 @@ type Options struct {
 
 // Store is the embedded store: objstore.Store, objstore.Tree and objstore.Maintainer over one directory.
 //
-// LOCK ORDER: file.mu, then wmu, then kv's own lock, then mu. wmu is held by the one transaction that writes;
-// mu guards the small tables below it and is never held over I/O.
+// wmu is held by the one transaction that writes; mu guards the small tables below it. doc.go has the lock order.
 type Store struct {
 	dir  string
 	log  *slog.Logger
@@ -148,12 +147,9 @@ func (s *Store) Space() (total, free int64, err error) {
 	if err := syscall.Statfs(s.dir, &st); err != nil {
 		return 0, 0, err
 	}
-	free = int64(st.Bavail)*st.Bsize - reserve
-	return int64(st.Blocks) * st.Bsize, max(free, 0), nil
+	free, err = s.db.Room()
+	return int64(st.Blocks) * st.Bsize, max(free, 0), err
 }
-
-// reserve is the space that only deletion and the database's own upkeep may use.
-const reserve = 64 << 20
 
 // admit refuses new data when the disk is nearly full, so that deleting stays possible.
 func (s *Store) admit() error {
