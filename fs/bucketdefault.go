@@ -23,48 +23,40 @@ func rootXattrs(n *objstore.Node, b objstore.Bucket) map[string][]byte {
 	return all
 }
 
-// errPresent says that there is nothing to change.
-var errPresent = errors.New("the value is set already")
-
 // setDefault is setxattr(2) on a bucket's root.
 func (v *View) setDefault(ctx context.Context, root *objstore.Node, name string, value []byte, mode objstore.XattrMode) error {
-	return v.changeDefault(ctx, root, func(all map[string][]byte) error {
+	return v.changeDefault(ctx, root, func(all map[string][]byte) (changed bool, err error) {
 		old, has := all[name]
-		if has && bytes.Equal(old, value) && mode != objstore.XattrCreate {
-			return errPresent
-		}
 		if mode == objstore.XattrCreate && has {
-			return deny(objstore.XattrExists, "setxattr", "%s is set", name)
+			return false, deny(objstore.XattrExists, "setxattr", "%s is set", name)
 		}
 		if mode == objstore.XattrReplace && !has {
-			return noXattr("setxattr", name)
+			return false, noXattr("setxattr", name)
 		}
 		maps.Copy(all, xattr.Implies(xattr.FromXattrs(all), name))
 		all[name] = value
-		return nil
+		return !has || !bytes.Equal(old, value), nil
 	})
 }
 
 // removeDefault is removexattr(2) on a bucket's root.
 func (v *View) removeDefault(ctx context.Context, root *objstore.Node, name string) error {
-	return v.changeDefault(ctx, root, func(all map[string][]byte) error {
+	return v.changeDefault(ctx, root, func(all map[string][]byte) (changed bool, err error) {
 		if _, has := all[name]; !has {
-			return noXattr("removexattr", name)
+			return false, noXattr("removexattr", name)
 		}
 		delete(all, name)
-		return nil
+		return true, nil
 	})
 }
 
-func (v *View) changeDefault(ctx context.Context, root *objstore.Node, edit func(map[string][]byte) error) error {
+func (v *View) changeDefault(ctx context.Context, root *objstore.Node, edit func(map[string][]byte) (changed bool, err error)) error {
 	b, err := v.fs.store.HeadBucket(ctx, root.Bucket)
 	if err != nil {
 		return err
 	}
 	all := rootXattrs(root, b)
-	if err := edit(all); errors.Is(err, errPresent) {
-		return nil
-	} else if err != nil {
+	if changed, err := edit(all); err != nil || !changed {
 		return err
 	}
 	s, err := xattr.Resolve(xattr.Inherit(xattr.FromXattrs(all)))

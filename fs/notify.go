@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"sync"
 
 	"kmsfs/objstore"
@@ -43,7 +44,9 @@ func (f *FS) EntryChanged(parent objstore.Ino, name string) {
 // BucketChanged is for doors other than a mount: the settings of a bucket changed, or it came or went.
 func (f *FS) BucketChanged(name string) {
 	f.sel.invalidate()
-	f.tell(change{ino: BucketsRoot, name: name})
+	if _, err := f.store.HeadBucket(context.Background(), name); err != nil {
+		f.tell(change{ino: BucketsRoot, name: name}) // not for settings: who is in the directory would lose its path
+	}
 }
 
 func (f *FS) tell(c change) {

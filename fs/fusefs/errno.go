@@ -71,17 +71,15 @@ func passing(err error) syscall.Errno {
 	return 0
 }
 
-// ofKMS is the row of a refusal of the key service. An invalid state has a row per state, and a key of another region
-// is not an unknown one.
+// ofKMS is the row of a refusal of the key service. An invalid state has a row per state.
 func (t errnos) ofKMS(code kms.Code, err error) syscall.Errno {
-	e, ok := errors.AsType[*kms.Error](err)
-	switch {
-	case ok && code == kms.KMSInvalidStateException && e.State == kms.StatePendingImport:
-		return syscall.ENOKEY
-	case ok && code == kms.NotFoundException && e.Region != "":
-		return syscall.EKEYREJECTED
+	if code != kms.KMSInvalidStateException {
+		return rowOr(t.kms, code)
 	}
-	return rowOr(t.kms, code)
+	if e, ok := errors.AsType[*kms.Error](err); ok && e.State == kms.StatePendingImport {
+		return syscall.ENOKEY
+	}
+	return syscall.EKEYEXPIRED
 }
 
 func kmsErrnos() map[kms.Code]syscall.Errno {
