@@ -39,7 +39,7 @@ func (db *DB) checkpoint() error {
 	if err := db.journal.recycle(o.last); err != nil {
 		return fmt.Errorf("kv: checkpoint: %w", err)
 	}
-	if err := db.mirror.update(db.tableFiles()); err != nil {
+	if err := db.mirror.update(); err != nil {
 		db.log.Warn("second copies not up to date", "error", err)
 	}
 	return nil

@@ -31,10 +31,7 @@ func (db *DB) Close() error {
 	if err != nil {
 		return fmt.Errorf("kv: close: %w", err)
 	}
-	files, err := db.tableFilesAfterClose()
-	if err == nil {
-		err = db.mirror.close(files)
-	}
+	err = db.mirror.close()
 	db.secrets.wipe()
 	if err != nil {
 		return fmt.Errorf("kv: close: %w", err)
@@ -55,17 +52,4 @@ func (db *DB) checkpointAll() error {
 			return nil
 		}
 	}
-}
-
-// tableFilesAfterClose is tableFiles for closed instances, by their manifest.
-func (db *DB) tableFilesAfterClose() ([]string, error) {
-	names := []string{"meta/KEYREGISTRY", "data/KEYREGISTRY"}
-	tables, err := manifestTables(db.mirror.primary("meta"))
-	if err != nil {
-		return nil, err
-	}
-	for id := range tables {
-		names = append(names, fmt.Sprintf("meta/%06d.sst", id))
-	}
-	return names, nil
 }

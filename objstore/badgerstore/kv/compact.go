@@ -26,7 +26,7 @@ func (db *DB) Compact(ctx context.Context) error {
 			return fmt.Errorf("kv: compact %s: %w", tableOf(e), err)
 		}
 	}
-	return db.mirror.update(db.tableFiles())
+	return db.mirror.update()
 }
 
 // compact merges all levels into the last one, where tombstones end. Flatten alone does

@@ -109,3 +109,22 @@ func TestFullReadAfterCrashes(t *testing.T) {
 	require.NoError(t, db.Close())
 	checkHurt(t, dir, want, true)
 }
+
+// Check finds a damaged block among the data, which Open does not read.
+func TestCheckFindsDamagedData(t *testing.T) {
+	dir, _ := makeStore(t)
+	tables, err := filepath.Glob(filepath.Join(dir, "data", "*.sst"))
+	require.NoError(t, err)
+	require.NotEmpty(t, tables)
+	flip(t, tables[0], fileSize(tables[0])/2)
+	db := mustOpen(t, dir, small())
+	var found []error
+	var last Progress
+	require.NoError(t, db.Check(t.Context(), func(p Progress) { last = p }, func(err error) { found = append(found, err) }))
+	require.NotEmpty(t, found)
+	var corrupt *CorruptError
+	require.ErrorAs(t, found[0], &corrupt)
+	require.Contains(t, corrupt.What, "data")
+	require.Positive(t, last.Done)
+	require.NoError(t, db.Close())
+}

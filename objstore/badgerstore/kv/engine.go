@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -240,7 +241,7 @@ func (l badgerLog) Infof(f string, a ...any)    { l.debug(f, a...) }
 func (l badgerLog) Debugf(f string, a ...any)   {}
 
 func (l badgerLog) debug(f string, a ...any) {
-	if l.log.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // no context here
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log.Debug("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)))
 	}
 }

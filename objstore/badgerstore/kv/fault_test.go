@@ -67,7 +67,7 @@ func TestJournalWriteErrors(t *testing.T) {
 }
 
 func testWriteError(t *testing.T, cause error, short bool) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	var f faults
 	db := mustOpen(t, dir, f.options())
 	put(t, db, "before", "1")
@@ -93,7 +93,7 @@ func testWriteError(t *testing.T, cause error, short bool) {
 
 // After a failed flush nothing is acknowledged any more, and reading goes on.
 func TestFailedFlush(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	var f faults
 	db := mustOpen(t, dir, f.options())
 	put(t, db, "a", "1")
@@ -125,7 +125,7 @@ func TestBeforeSync(t *testing.T) {
 		}
 		return nil
 	}
-	db := mustOpen(t, t.TempDir(), o)
+	db := mustOpen(t, tempDir(t), o)
 	require.NoError(t, db.Sync())
 	require.Zero(t, calls.Load(), "nothing to flush")
 	put(t, db, "a", "1")
@@ -146,7 +146,7 @@ func TestSyncGroups(t *testing.T) {
 	var f faults
 	o := f.options()
 	o.BeforeSync = func() error { time.Sleep(2 * time.Millisecond); return nil }
-	db := mustOpen(t, t.TempDir(), o)
+	db := mustOpen(t, tempDir(t), o)
 	var wg sync.WaitGroup
 	for g := range 16 {
 		wg.Go(func() {
@@ -169,7 +169,7 @@ func TestFullDiskByStatfs(t *testing.T) {
 	free.Store(1 << 40)
 	o := small()
 	o.freeSpace = func(string) (int64, error) { return free.Load(), nil }
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, o)
 	require.False(t, db.LowSpace())
 	put(t, db, "old", "1")
@@ -220,7 +220,7 @@ func fillUntilFull(t *testing.T, db *DB) int {
 
 // Writers, readers, syncers and checkpoints at once; run with -race.
 func TestConcurrent(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	o := small()
 	o.SyncEvery = 10 * time.Millisecond
 	db := mustOpen(t, dir, o)

@@ -15,7 +15,7 @@ import (
 // makeStore writes a store that has been checkpointed and compacted in part, and closes it.
 func makeStore(t *testing.T) (dir string, want *model) {
 	t.Helper()
-	dir = filepath.Join(t.TempDir(), "store")
+	dir = filepath.Join(tempDir(t), "store")
 	want = &model{keys: map[string]string{}, data: map[string]string{}}
 	for round := range 3 {
 		db := mustOpen(t, dir, small())
@@ -200,7 +200,7 @@ func TestSealerBindsKey(t *testing.T) {
 
 // Nothing on disk shows a key or a value.
 func TestNothingReadable(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, small())
 	put(t, db, "payroll-key-name", "payroll-value-text")
 	require.NoError(t, db.Update(func(tx *Tx) error { tx.PutData([]byte("payroll-id"), []byte("payroll-data")); return nil }))

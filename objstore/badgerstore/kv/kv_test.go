@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,21 @@ func testSecret() []byte { return bytes.Repeat([]byte{7}, 32) }
 // small keeps tests quick: a little journal, and checkpoints only when asked for.
 func small() Options {
 	return Options{SegmentBytes: 1 << 20, Segments: 3, SyncEvery: -1}
+}
+
+// tempDir is t.TempDir, in memory if there is room: many tests make many stores, and none
+// needs a disk.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	const shm = "/dev/shm"
+	free, err := statfsFree(shm)
+	if err != nil || free < 4<<30 {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(shm, "kvtest")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 func mustOpen(t testing.TB, dir string, o Options) *DB {
@@ -53,7 +69,7 @@ func missing(t testing.TB, db *DB, key string) {
 }
 
 func TestPutGetDeleteReopen(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, small())
 	put(t, db, "a", "1", "b", "2", "c", "3")
 	require.Equal(t, "2", value(t, db, "b"))
@@ -79,7 +95,7 @@ func TestPutGetDeleteReopen(t *testing.T) {
 }
 
 func TestManyKeysSurvive(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, small())
 	for i := range 20000 {
 		put(t, db, fmt.Sprintf("key%06d", i), fmt.Sprintf("value%d", i))

@@ -46,17 +46,26 @@ func (m *mirror) copyOf(name string) string {
 // manifests are the files that grow while badger runs.
 func manifests() []string { return []string{"meta/MANIFEST", "data/MANIFEST"} }
 
-// tableFiles lists the finished tables of meta and the key registries: files that never change.
-func (db *DB) tableFiles() []string {
+// fixedFiles lists the files that never change and that a store cannot do without: the key
+// registries, and the tables in meta's manifest, which are complete.
+func (m *mirror) fixedFiles() ([]string, error) {
 	names := []string{"meta/KEYREGISTRY", "data/KEYREGISTRY"}
-	for _, t := range db.meta.db.Tables() {
-		names = append(names, fmt.Sprintf("meta/%06d.sst", t.ID))
+	tables, err := manifestTables(m.primary("meta"))
+	if err != nil {
+		return nil, err
 	}
-	return names
+	for id := range tables {
+		names = append(names, fmt.Sprintf("meta/%06d.sst", id))
+	}
+	return names, nil
 }
 
 // update copies the files that the index does not name yet, and forgets those that are gone.
-func (m *mirror) update(names []string) error {
+func (m *mirror) update() error {
+	names, err := m.fixedFiles()
+	if err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := newIndex()
@@ -65,7 +74,6 @@ func (m *mirror) update(names []string) error {
 	for _, name := range names {
 		sum, known := m.index.Files[name]
 		if !known {
-			var err error
 			if sum, err = m.duplicate(name); errors.Is(err, errGone) {
 				continue
 			} else if err != nil {
@@ -115,8 +123,8 @@ func (m *mirror) addManifests(sums map[string]fileSum) error {
 }
 
 // close records the final state of a store whose instances have been closed.
-func (m *mirror) close(names []string) error {
-	if err := m.update(names); err != nil {
+func (m *mirror) close() error {
+	if err := m.update(); err != nil {
 		return err
 	}
 	m.mu.Lock()

@@ -168,7 +168,7 @@ func (m *model) compareData(t *testing.T, db *DB) {
 func copyDir(t testing.TB, from string) string {
 	t.Helper()
 	for range 50 {
-		to := filepath.Join(t.TempDir(), "copy")
+		to := filepath.Join(tempDir(t), "copy")
 		before := fileSet(t, from)
 		out, err := exec.Command("cp", "-a", "--sparse=always", from, to).CombinedOutput()
 		if err == nil && before == fileSet(t, from) {
@@ -202,7 +202,7 @@ func TestModel(t *testing.T) {
 
 func runModel(t *testing.T, seed uint64, steps int) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, small())
 	m := &model{keys: map[string]string{}, data: map[string]string{}}
 	for range steps {
@@ -253,7 +253,7 @@ func (m *model) viewDuringChanges(t *testing.T, r *rand.Rand, db *DB) {
 }
 
 func TestScanStopsAndPassesErrors(t *testing.T) {
-	db := mustOpen(t, t.TempDir(), small())
+	db := mustOpen(t, tempDir(t), small())
 	defer db.Close()
 	put(t, db, "a", "1", "b", "2")
 	require.NoError(t, db.Checkpoint())
@@ -275,7 +275,7 @@ func TestScanStopsAndPassesErrors(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	db := mustOpen(t, t.TempDir(), small())
+	db := mustOpen(t, tempDir(t), small())
 	defer db.Close()
 	for name, write := range map[string]func(tx *Tx){
 		"empty key":  func(tx *Tx) { tx.Put(nil, []byte("v")) },
@@ -300,7 +300,7 @@ func TestLimits(t *testing.T) {
 
 // A transaction may be larger than a segment, and than all segments together.
 func TestHugeTransaction(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, small())
 	val := bytes.Repeat([]byte("x"), 100)
 	huge := func(tx *Tx) error {

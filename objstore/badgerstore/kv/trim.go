@@ -12,8 +12,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// trimEvery is the time between two trims; one costs about a millisecond.
-const trimEvery = 15 * time.Second
+// trimEvery is the time between two trims. One reads the index of every table.
+const trimEvery = 30 * time.Second
 
 // trimResident unmaps the pages of table files from the process, though not from the page
 // cache. Badger maps its tables, and compactions touch all of them: a store's size would

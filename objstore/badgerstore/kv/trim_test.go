@@ -31,7 +31,7 @@ func residentTables(t *testing.T, dir string) (kib int) {
 }
 
 func TestTrimResident(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	db := mustOpen(t, dir, small())
 	putObjects(t, db, 20000, 100)
 	require.NoError(t, db.Compact(t.Context()))
