@@ -60,7 +60,7 @@ func (r *reader) fail() {
 	r.b = nil
 }
 
-// number reads a varint and refuses an encoding longer than needed.
+// uint reads a varint and refuses an encoding longer than needed.
 func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || (n > 1 && r.b[n-1] == 0) {

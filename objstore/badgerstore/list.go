@@ -11,7 +11,7 @@ import (
 
 const defaultLimit = 1000
 
-// errStop ends a walk.
+// stopWalk ends a walk: the page is full.
 type stopWalk struct{}
 
 func (stopWalk) Error() string { return "stop" }

@@ -1,7 +1,6 @@
 package badgerstore
 
 import (
-	"slices"
 	"time"
 
 	"kmsfs/kms"
@@ -295,10 +294,9 @@ const (
 	sIFLNK = 0o120000
 )
 
-// keyName says whether a node shows as an object of its bucket: a file that has a version, or a directory that
-// was made as one.
+// isObject says whether a node shows as an object of its bucket: a file that has a version. Directories show, too, but are no
+// versions: see spot.marker.
 func (in *inode) isObject() bool {
 	return isRegular(in.Mode) && in.ver != nil
 }
 
-var _ = slices.Clone[[]byte]
