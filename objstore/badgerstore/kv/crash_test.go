@@ -128,3 +128,21 @@ func TestCheckFindsDamagedData(t *testing.T) {
 	require.Positive(t, last.Done)
 	require.NoError(t, db.Close())
 }
+
+// Segments that an earlier opening with more of them filled are replayed.
+func TestFewerSegments(t *testing.T) {
+	dir := tempDir(t)
+	o := small()
+	o.Segments = 5
+	o.freeSpace = func(string) (int64, error) { return 0, nil } // no checkpoints
+	db := mustOpen(t, dir, o)
+	n := fillUntilFull(t, db)
+	require.Greater(t, n, 100)
+	crashed := copyDir(t, dir)
+	require.ErrorIs(t, db.Close(), ErrNoSpace)
+	o.Segments = 2
+	o.freeSpace = nil
+	db = mustOpen(t, crashed, o)
+	require.EqualValues(t, n, db.Stats().Replayed)
+	require.NoError(t, db.Close())
+}

@@ -180,11 +180,12 @@ func (j *journal) close(done bool) error {
 	return errors.Join(errs...)
 }
 
-// openSegments opens n segment files; missing ones are made, short ones filled with zeros.
+// openSegments opens n segment files, or as many as there are: an earlier opening may have
+// used more. Missing ones are made, short ones filled with zeros.
 func (j *journal) openSegments(n int) ([]*segment, error) {
 	var segs []*segment
-	for i := range n {
-		s, err := j.openSegment(filepath.Join(j.dir, fmt.Sprintf("%03d.journal", i)))
+	for i := 0; i < n || j.exists(i); i++ {
+		s, err := j.openSegment(j.segmentPath(i))
 		if err != nil {
 			for _, s := range segs {
 				_ = s.f.Close()
@@ -197,6 +198,15 @@ func (j *journal) openSegments(n int) ([]*segment, error) {
 		return segs, nil
 	}
 	return segs, syncPath(j.dir)
+}
+
+func (j *journal) segmentPath(i int) string {
+	return filepath.Join(j.dir, fmt.Sprintf("%03d.journal", i))
+}
+
+func (j *journal) exists(i int) bool {
+	_, err := os.Stat(j.segmentPath(i))
+	return err == nil
 }
 
 func (j *journal) openSegment(path string) (*segment, error) {
