@@ -14,6 +14,9 @@ import (
 
 // GetXattr is getxattr(2).
 func (v *View) GetXattr(ctx context.Context, ino objstore.Ino, name string) ([]byte, error) {
+	if name == capabilityName && v.fs.hasNoCapability(ino) {
+		return nil, objstore.NoSuchXattr
+	}
 	node, _, err := v.GetAttr(ctx, ino)
 	if err != nil {
 		return nil, err
@@ -29,6 +32,17 @@ func (v *View) GetXattr(ctx context.Context, ino objstore.Ino, name string) ([]b
 		return value, nil
 	}
 	return nil, noXattr("getxattr", name)
+}
+
+// hasNoCapability reports whether ino is open and known to have no security.capability. The kernel asks for it before
+// the first write to each file.
+func (f *FS) hasNoCapability(ino objstore.Ino) bool {
+	i := f.peek(ino)
+	if i == nil || !i.mu.TryRLock() {
+		return false
+	}
+	defer i.mu.RUnlock()
+	return i.file != nil && !i.seccap
 }
 
 func noXattr(op, name string) error {

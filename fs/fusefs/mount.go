@@ -31,6 +31,11 @@ type Options struct {
 	UID, GID   *uint32 // shown as owner of everything
 	Umask      *uint32 // permission bits that nothing shows
 
+	// NoPermissions lets every process that may use the mount do everything. By default the kernel checks owner and mode,
+	// for which it asks for a directory's attributes again after each change in it: one request in seven of creating a
+	// small file. It makes no difference where only root may use the mount.
+	NoPermissions bool
+
 	ReencryptOnSet bool
 	FSName         string // the source in /proc/mounts; "": kmsfs#BUCKET
 	// CacheTimeout is how long the kernel keeps names and attributes that it is not told to drop; 0: an hour.
@@ -131,11 +136,11 @@ func mountOptions(o Options) *gofuse.MountOptions {
 }
 
 func optionStrings(o Options) []string {
-	list := []string{"default_permissions"}
+	var list []string
 	for _, c := range []struct {
 		on   bool
 		name string
-	}{{o.ReadOnly, "ro"}, {o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}} {
+	}{{!o.NoPermissions, "default_permissions"}, {o.ReadOnly, "ro"}, {o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}} {
 		if c.on {
 			list = append(list, c.name)
 		}
