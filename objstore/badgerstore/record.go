@@ -299,4 +299,3 @@ const (
 func (in *inode) isObject() bool {
 	return isRegular(in.Mode) && in.ver != nil
 }
-

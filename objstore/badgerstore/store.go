@@ -58,6 +58,8 @@ type Store struct {
 	// leftDrafts are files whose last Close could not make what was fsynced their content.
 	leftDrafts map[objstore.Ino]bool
 
+	fault func() error // of tests: fails a change when it is made
+
 	stop    context.CancelFunc
 	sweeps  chan seal.ContentID
 	workers sync.WaitGroup

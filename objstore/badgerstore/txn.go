@@ -44,6 +44,11 @@ func (t *txn) run(fn func(*txn) error) error {
 		if err := fn(t); err != nil {
 			return err
 		}
+		if s.fault != nil {
+			if err := s.fault(); err != nil {
+				return err
+			}
+		}
 		return t.finish()
 	})
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 
 // seeds of the random cases; a failure names its seed.
 const (
-	s3Seeds   = 6
-	treeSeeds = 6
-	fileSeeds = 6
+	s3Seeds   = 4
+	treeSeeds = 4
+	fileSeeds = 4
 )
 
 func randoms() (out []Case) {
