@@ -49,15 +49,23 @@ func noXattr(op, name string) error {
 	return deny(objstore.NoSuchXattr, op, "there is no attribute %q", name)
 }
 
-// ListXattr is listxattr(2), in ascending order.
+// ListXattr is listxattr(2), in ascending order. What is stored but not selected is answered and not listed: programs
+// that copy all that is listed (cp -a, rsync -X) would make a selection of it in the copy, and fail to take it away
+// from a file whose original has none.
 func (v *View) ListXattr(ctx context.Context, ino objstore.Ino) ([]string, error) {
 	node, _, err := v.GetAttr(ctx, ino)
-	if err != nil {
+	if err != nil || isVirtual(ino) {
 		return nil, err
+	}
+	if !v.isBucketRoot(node) {
+		return slices.Sorted(maps.Keys(node.Xattrs)), nil
 	}
 	all, err := v.answered(ctx, node)
 	if err != nil {
 		return nil, err
+	}
+	if string(all[xattr.SSE]) == xattr.AES256 {
+		delete(all, xattr.SSE) // as without any default
 	}
 	return slices.Sorted(maps.Keys(all)), nil
 }

@@ -71,15 +71,17 @@ func passing(err error) syscall.Errno {
 	return 0
 }
 
-// ofKMS is the row of a refusal of the key service. An invalid state has a row per state.
+// ofKMS is the row of a refusal of the key service. An invalid state has a row per state, and a key of another region
+// is not an unknown one.
 func (t errnos) ofKMS(code kms.Code, err error) syscall.Errno {
-	if code != kms.KMSInvalidStateException {
-		return rowOr(t.kms, code)
-	}
-	if e, ok := errors.AsType[*kms.Error](err); ok && e.State == kms.StatePendingImport {
+	e, ok := errors.AsType[*kms.Error](err)
+	switch {
+	case ok && code == kms.KMSInvalidStateException && e.State == kms.StatePendingImport:
 		return syscall.ENOKEY
+	case ok && code == kms.NotFoundException && e.Region != "":
+		return syscall.EKEYREJECTED
 	}
-	return syscall.EKEYEXPIRED
+	return rowOr(t.kms, code)
 }
 
 func kmsErrnos() map[kms.Code]syscall.Errno {

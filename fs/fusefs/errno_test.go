@@ -44,6 +44,7 @@ func TestErrnos(t *testing.T) {
 	}{
 		{nil, 0},
 		{kms.NotFoundException, syscall.ENOKEY},
+		{&kms.Error{Code: kms.NotFoundException, Region: "eu-central-1"}, syscall.EKEYREJECTED},
 		{kms.DisabledException, syscall.EKEYREVOKED},
 		{state(kms.StatePendingDeletion), syscall.EKEYEXPIRED},
 		{state(kms.StatePendingImport), syscall.ENOKEY},
