@@ -23,7 +23,8 @@ func (a *app) reencryptCommand() *cobra.Command {
 		})
 	cmd.Long = "reencrypt makes a new version of each file, as its encryption attributes select. A file that is named gets one\n" +
 		"always. With -r, files that are stored as selected already are skipped, so that a run that was cut short goes on\n" +
-		"where it stopped; --all takes them too. A file that fails does not stop the others: exit code 3."
+		"where it stopped; --all takes them too. A file that fails does not stop the others: exit code 3. Without -r, when all\n" +
+		"files failed, it is that of the failure."
 	a.flag(cmd, "reencrypt.recursive", "r", "descend into directories")
 	a.flag(cmd, "reencrypt.dry-run", "", "count only: files, bytes, KMS calls at most")
 	a.flag(cmd, "reencrypt.all", "", "with -r: also files that are stored as selected")
@@ -38,7 +39,8 @@ func (a *app) rewrapCommand() *cobra.Command {
 		})
 	cmd.Long = "rewrap wraps the data key of each file's current version under the key that its attributes select, also when it\n" +
 		"is that key already: so it brings files under the newest material after `kmsfs key rotate`. Old versions keep\n" +
-		"their keys. A file that fails does not stop the others: exit code 3."
+		"their keys. A file that fails does not stop the others: exit code 3. Without -r, when all files\n" +
+		"failed, it is that of the failure."
 	a.flag(cmd, "rewrap.recursive", "r", "descend into directories")
 	a.flag(cmd, "rewrap.dry-run", "", "count only: files, bytes, KMS calls at most")
 	return cmd
@@ -56,9 +58,13 @@ func (a *app) onTree(ctx context.Context, args []string, r service.TreeRequest, 
 		r.Objects = append(r.Objects, t.object)
 	}
 	var answer service.TreeAnswer
+	var last error
 	err = a.withProgress(ctx, "files", func(ctx context.Context, s service.API, p service.Progress) (err error) {
 		answer, err = do(s, ctx, r, func(e service.Event) {
 			e.Path = shown(targets, e.Path)
+			if e.Cause != nil {
+				last = e.Cause
+			}
 			p(e)
 		})
 		return err
@@ -69,10 +75,23 @@ func (a *app) onTree(ctx context.Context, args []string, r service.TreeRequest, 
 	if err := a.print(answer, func(w io.Writer) { fmt.Fprintln(w, treeText(answer, done)) }); err != nil {
 		return err
 	}
-	if answer.Failed > 0 {
-		return &partialError{fmt.Sprintf("%d of %d files failed", answer.Failed, answer.Failed+answer.Files)}
+	if r.Recursive {
+		last = nil
 	}
-	return nil
+	return treeError(answer, last)
+}
+
+// treeError is nil when nothing failed. last is the failure that tells the exit code when all failed; it is nil where
+// a tree was asked for, for which 3 always means that some files failed.
+func treeError(t service.TreeAnswer, last error) error {
+	message := fmt.Sprintf("%d of %d files failed", t.Failed, t.Failed+t.Files)
+	switch {
+	case t.Failed == 0:
+		return nil
+	case t.Files == 0 && t.Skipped == 0 && last != nil:
+		return &allFailedError{message, last}
+	}
+	return &partialError{message}
 }
 
 func treeText(t service.TreeAnswer, done string) string {

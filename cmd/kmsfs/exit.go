@@ -72,6 +72,15 @@ type partialError struct{ message string }
 
 func (e *partialError) Error() string { return e.message }
 
+// allFailedError says that all of the work failed; what it exits with is told by the last failure.
+type allFailedError struct {
+	message string
+	last    error
+}
+
+func (e *allFailedError) Error() string { return e.message }
+func (e *allFailedError) Unwrap() error { return e.last }
+
 // damageError says that a check found damage.
 type damageError struct{ message string }
 

@@ -79,6 +79,17 @@ func TestEveryExitCodeIsInTheHelp(t *testing.T) {
 	}
 }
 
+func TestTreeErrors(t *testing.T) {
+	disabled := service.ToWire(&kms.Error{Code: kms.DisabledException})
+	require.NoError(t, treeError(service.TreeAnswer{Files: 3}, nil))
+	require.Equal(t, exitPartial, exitCode(treeError(service.TreeAnswer{Files: 1, Failed: 1}, disabled)))
+	require.Equal(t, exitPartial, exitCode(treeError(service.TreeAnswer{Skipped: 1, Failed: 1}, disabled)))
+	all := treeError(service.TreeAnswer{Failed: 2}, disabled)
+	require.Error(t, all)
+	require.Equal(t, exitKeyUnusable, exitCode(all))
+	require.Equal(t, "2 of 2 files failed", all.Error())
+}
+
 func TestHints(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -59,6 +59,10 @@ func hints() []advice {
 // hint is the advice for err, "" where there is none. It names the key that the error is about.
 func hint(err error, store string) string {
 	text := adviceFor(err, store)
+	var all *allFailedError
+	if errors.As(err, &all) {
+		err = all.last
+	}
 	if arn := keyARN(err.Error()); arn != "" {
 		text = strings.ReplaceAll(text, " KEY", " "+arn)
 	}

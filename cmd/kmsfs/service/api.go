@@ -13,10 +13,11 @@ type Progress func(Event)
 
 // Event says how far a long call is.
 type Event struct {
-	Done, Total int64  `json:",omitempty"` // in the verb's unit (files or bytes); Total 0: not known
-	Path        string `json:",omitempty"` // what Error or Text is about, as bucket/key
-	Error       string `json:",omitempty"` // Path failed, and the call goes on
-	Text        string `json:",omitempty"` // a line for the reader
+	Done, Total int64      `json:",omitempty"` // in the verb's unit (files or bytes); Total 0: not known
+	Path        string     `json:",omitempty"` // what Error or Text is about, as bucket/key
+	Error       string     `json:",omitempty"` // Path failed, and the call goes on
+	Cause       *WireError `json:",omitempty"` // of Error, with its codes, where it has any
+	Text        string     `json:",omitempty"` // a line for the reader
 }
 
 // API has one method per verb. Errors wrap a code of this package, of kms or of objstore.

@@ -105,7 +105,7 @@ func (a *TreeAnswer) count(j job, err error, p Progress) {
 	}
 	a.Failed++
 	if p != nil {
-		p(Event{Path: j.at.String(), Error: err.Error()})
+		p(Event{Path: j.at.String(), Error: err.Error(), Cause: ToWire(err)})
 	}
 }
 

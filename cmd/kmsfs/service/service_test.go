@@ -236,6 +236,7 @@ func TestReencryptGoesOnPastAFailure(t *testing.T) {
 	require.Len(t, failed, 1)
 	require.Equal(t, "bkt/a", failed[0].Path)
 	require.Contains(t, failed[0].Error, "disabled")
+	require.ErrorIs(t, failed[0].Cause, kms.DisabledException)
 }
 
 func TestRewrapMakesNoVersion(t *testing.T) {
