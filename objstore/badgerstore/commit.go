@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -48,7 +49,20 @@ func (f *file) settle(ctx context.Context, inline int) (kms.Envelope, error) {
 	if err := f.flush(inline); err != nil {
 		return f.env, err
 	}
+	f.followRewrap()
 	return f.s.bind(ctx, f.ino, f.env)
+}
+
+// followRewrap takes over the envelope of the current version, when its data key was wrapped anew meanwhile: a commit must not
+// bring back a KMS key that was left.
+func (f *file) followRewrap() {
+	in, err := f.s.cachedInode(f.ino)
+	if err != nil || in.ver == nil || in.ver.content != f.src.id || f.base == nil || f.base.content != f.src.id {
+		return
+	}
+	if !bytes.Equal(in.ver.env.Blob, f.base.env.Blob) {
+		f.env, f.enc = in.ver.env, storedSettings(in.ver.env)
+	}
 }
 
 // bind wraps a data key for a file's present name, when it is bound to another one.
@@ -127,6 +141,9 @@ func (t *txn) store(f *file, v *version) (err error) {
 	for slot, sealed := range f.src.unsaved {
 		t.PutData(dataID(f.src.id, slot), sealed)
 	}
+	for _, ref := range f.src.appended {
+		t.Depend(ref)
+	}
 	v.chunks, err = f.src.m.encode(func(index int64, rec []byte) (uint64, error) {
 		id, err := t.take("page")
 		if err == nil {
@@ -144,6 +161,7 @@ func (f *file) stored(m chunkMap) {
 	defer f.src.mu.Unlock()
 	f.src.m.settle(m)
 	clear(f.src.unsaved)
+	f.src.appended = nil
 }
 
 func (f *file) committed(m committed, env kms.Envelope) {

@@ -99,6 +99,12 @@ func (f *file) startSession() error {
 	if err != nil {
 		return err
 	}
+	if top := f.src.top(); top > mark { // power loss took slots that the map still names: they must not be given out again
+		if err := f.s.data.Reserve(f.src.id, f.src.slotSize(), top); err != nil {
+			return err
+		}
+		mark = top
+	}
 	f.session.mark, f.session.fresh = mark, mark
 	f.session.shares = f.s.shares(f.src.id)
 	if f.session.refs, err = f.s.countRefs(f.src.id); err == nil {

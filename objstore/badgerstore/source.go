@@ -17,10 +17,12 @@ type source struct {
 	s      *Store
 	id     seal.ContentID
 	cipher *seal.Cipher
-	mu     sync.Mutex // guards m, since reading may load pages, and unsaved
+	mu     sync.Mutex // guards m, since reading may load pages, unsaved and appended
 	m      *liveMap
 	// unsaved are sealed chunks for the data table that no transaction has stored yet, by slot.
 	unsaved map[uint64][]byte
+	// appended are the writes to the content file that no transaction names yet (depend.go).
+	appended [][]byte
 }
 
 // newSource opens a content whose data key is given; the key is wiped.
@@ -118,6 +120,20 @@ func (src *source) find(i int64) (extent, bool, error) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	return src.m.find(i)
+}
+
+// top is the first slot of the content's file behind all that the loaded part of the map names.
+func (src *source) top() (top uint64) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	for _, p := range src.m.pages {
+		for _, e := range p.exts {
+			if !e.small() {
+				top = max(top, e.slot+uint64(e.count))
+			}
+		}
+	}
+	return top
 }
 
 // slotSize is what a whole chunk takes in a content file.

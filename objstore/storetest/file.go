@@ -410,6 +410,14 @@ func fileRewrap(f *Fixture) {
 	require.True(f, enc.Equal(now.Stored))
 	require.True(f, string(block(1, 3*chunk)) == f.get("x", ""))
 	require.Len(f, listVersions(f, f.Store, f.Bucket, objstore.ListInput{}, 10), 1)
+	h := f.openFile(n.Ino)
+	require.NoError(f, h.Begin(f.Ctx, enc, objstore.BeginKeep))
+	enc = objstore.Encryption{Algorithm: objstore.KMS, KeyID: f.newKey()}
+	require.NoError(f, f.tree().Rewrap(f.Ctx, n.Ino, enc))
+	require.NoError(f, h.WriteChunks(0, block(2, chunk)))
+	require.True(f, enc.Equal(f.commit(h).Stored), "a commit does not bring back the key that was left")
+	require.NoError(f, h.Close())
+	require.True(f, string(block(2, chunk)) == f.get("x", "")[:chunk])
 }
 
 // commitInlineTwice: small chunks of one session replace each other and leave nothing behind.
