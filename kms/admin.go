@@ -2,38 +2,58 @@ package kms
 
 import (
 	"context"
+	"strconv"
 	"unicode/utf8"
 )
 
 // Limits of AWS KMS.
 const (
-	maxDescription   = 8192 // characters
-	MinDeletionDays  = 7
-	MaxDeletionDays  = 30
-	DefaultKeysPage  = 100
-	MaxKeysPage      = 1000
-	DefaultAliasPage = 50
-	MaxAliasPage     = 100
-	maxAliasName     = 256
-	reservedAliases  = "alias/aws/"
+	maxDescription  = 8192 // characters
+	MinDeletionDays = 7
+	MaxDeletionDays = 30
+	DefaultKeysPage = 100
+	MaxKeysPage     = 1000
 )
 
-// The methods below are those of [Keys] and [Aliases], checked and audited. A change that was made but could not be
-// recorded stays made, and is reported as an error.
+// The methods below are those of [Keys] and [Aliases], checked, authorised and audited. A change that was made but could
+// not be recorded stays made, and is reported as an error.
 
-// CreateKey makes a key.
+// CreateKey makes a key. Without a policy it has AWS's default: every user of the account may do everything.
 func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (KeyMetadata, error) {
-	m, err := KeyMetadata{}, validateDescription(in.Description)
-	if err == nil {
-		m, err = s.backend.CreateKey(ctx, in)
-	}
+	m, err := s.createKey(ctx, in)
 	return m, s.record(ctx, Event{Operation: OpCreateKey, KeyARN: m.ARN}, err)
 }
 
+func (s *Service) createKey(ctx context.Context, in CreateKeyInput) (KeyMetadata, error) {
+	if err := s.authorizeAccount(ctx, OpCreateKey); err != nil {
+		return KeyMetadata{}, err
+	}
+	if err := validateDescription(in.Description); err != nil {
+		return KeyMetadata{}, err
+	}
+	if err := in.complete(); err != nil {
+		return KeyMetadata{}, err
+	}
+	if err := validateTags(in.Tags); err != nil {
+		return KeyMetadata{}, err
+	}
+	if in.Policy != "" {
+		m := KeyMetadata{ARN: s.names.KeyARN("00000000-0000-0000-0000-000000000000"), // it has none yet
+			Spec: in.Spec, Usage: in.Usage, Origin: in.Origin, MultiRegion: in.MultiRegion}
+		if err := s.checkPolicy(ctx, in.Policy, m, in.BypassLockoutCheck); err != nil {
+			return KeyMetadata{}, err
+		}
+	}
+	return s.backend.CreateKey(ctx, in)
+}
+
 // DescribeKey describes a key in any state.
-func (s *Service) DescribeKey(ctx context.Context, keyID string) (KeyMetadata, error) {
-	m, err := s.describe(ctx, keyID)
-	return m, s.record(ctx, Event{Operation: OpDescribeKey, KeyARN: s.known(m.ARN, keyID)}, err)
+func (s *Service) DescribeKey(ctx context.Context, keyID string) (m KeyMetadata, err error) {
+	err = s.read(ctx, OpDescribeKey, keyID, func(id string) error {
+		m, err = s.backend.DescribeKey(ctx, id)
+		return err
+	})
+	return m, err
 }
 
 // ListKeys lists keys; limit 0 means [DefaultKeysPage].
@@ -41,7 +61,10 @@ func (s *Service) ListKeys(ctx context.Context, after string, limit int) (KeyPag
 	if limit == 0 {
 		limit = DefaultKeysPage
 	}
-	p, err := KeyPage{}, validateRange("limit", limit, MaxKeysPage)
+	p, err := KeyPage{}, s.authorizeAccount(ctx, OpListKeys)
+	if err == nil {
+		err = validateRange("limit", limit, MaxKeysPage)
+	}
 	if err == nil {
 		p, err = s.backend.ListKeys(ctx, after, limit)
 	}
@@ -50,21 +73,21 @@ func (s *Service) ListKeys(ctx context.Context, after string, limit int) (KeyPag
 
 // EnableKey allows the use of a key again.
 func (s *Service) EnableKey(ctx context.Context, keyID string) error {
-	return s.change(ctx, OpEnableKey, keyID, func() error { return s.backend.EnableKey(ctx, keyID) })
+	return s.change(ctx, OpEnableKey, keyID, func(id string) error { return s.backend.EnableKey(ctx, id) })
 }
 
 // DisableKey refuses every use from now on. Cached bucket-level keys are dropped at once; AWS lets them live on.
 func (s *Service) DisableKey(ctx context.Context, keyID string) error {
-	return s.change(ctx, OpDisableKey, keyID, func() error { return s.backend.DisableKey(ctx, keyID) })
+	return s.change(ctx, OpDisableKey, keyID, func(id string) error { return s.backend.DisableKey(ctx, id) })
 }
 
 // UpdateKeyDescription replaces the description.
 func (s *Service) UpdateKeyDescription(ctx context.Context, keyID, description string) error {
-	return s.change(ctx, OpUpdateKeyDescription, keyID, func() error {
+	return s.change(ctx, OpUpdateKeyDescription, keyID, func(id string) error {
 		if err := validateDescription(description); err != nil {
 			return err
 		}
-		return s.backend.UpdateKeyDescription(ctx, keyID, description)
+		return s.backend.UpdateKeyDescription(ctx, id, description)
 	})
 }
 
@@ -74,11 +97,13 @@ func (s *Service) ScheduleKeyDeletion(ctx context.Context, keyID string, days in
 	if days == 0 {
 		days = MaxDeletionDays
 	}
-	err = s.change(ctx, OpScheduleKeyDeletion, keyID, func() error {
+	q := question{op: OpScheduleKeyDeletion, keyID: keyID,
+		extra: map[string]string{"kms:schedulekeydeletionpendingwindowindays": strconv.Itoa(days)}}
+	err = s.changeAs(ctx, &q, func(a answer) error {
 		if days < MinDeletionDays || days > MaxDeletionDays {
 			return Errorf(ValidationException, "PendingWindowInDays is %d; it must be %d to %d.", days, MinDeletionDays, MaxDeletionDays)
 		}
-		m, err = s.backend.ScheduleKeyDeletion(ctx, keyID, days)
+		m, err = s.backend.ScheduleKeyDeletion(ctx, a.keyID, days)
 		return err
 	})
 	return m, err
@@ -86,108 +111,43 @@ func (s *Service) ScheduleKeyDeletion(ctx context.Context, keyID string, days in
 
 // CancelKeyDeletion leaves the key disabled.
 func (s *Service) CancelKeyDeletion(ctx context.Context, keyID string) (m KeyMetadata, err error) {
-	err = s.change(ctx, OpCancelKeyDeletion, keyID, func() error {
-		m, err = s.backend.CancelKeyDeletion(ctx, keyID)
+	err = s.change(ctx, OpCancelKeyDeletion, keyID, func(id string) error {
+		m, err = s.backend.CancelKeyDeletion(ctx, id)
 		return err
 	})
 	return m, err
 }
 
-// RotateKeyOnDemand adds material that encrypts from now on. Cached bucket-level keys are dropped, so that the next
-// write uses it.
-func (s *Service) RotateKeyOnDemand(ctx context.Context, keyID string) (m KeyMetadata, err error) {
-	err = s.change(ctx, OpRotateKeyOnDemand, keyID, func() error {
-		m, err = s.backend.RotateKeyOnDemand(ctx, keyID)
-		return err
-	})
-	return m, err
-}
-
-// ListKeyRotations lists the materials of a key, oldest first.
-func (s *Service) ListKeyRotations(ctx context.Context, keyID string) ([]Rotation, error) {
-	r, err := []Rotation(nil), validateKeyID(keyID)
-	if err == nil {
-		r, err = s.backend.ListKeyRotations(ctx, keyID)
-	}
-	return r, s.record(ctx, Event{Operation: OpListKeyRotations, KeyARN: s.arn(keyID)}, err)
-}
-
-// CreateAlias makes a name for a key.
-func (s *Service) CreateAlias(ctx context.Context, alias, keyID string) error {
-	return s.changeAlias(ctx, OpCreateAlias, alias, keyID, func() error { return s.backend.CreateAlias(ctx, alias, keyID) })
-}
-
-// UpdateAlias points a name to another key. Stored data keeps its key.
-func (s *Service) UpdateAlias(ctx context.Context, alias, keyID string) error {
-	return s.changeAlias(ctx, OpUpdateAlias, alias, keyID, func() error { return s.backend.UpdateAlias(ctx, alias, keyID) })
-}
-
-// DeleteAlias removes a name, not the key.
-func (s *Service) DeleteAlias(ctx context.Context, alias string) error {
-	return s.changeAlias(ctx, OpDeleteAlias, alias, alias, func() error { return s.backend.DeleteAlias(ctx, alias) })
-}
-
-// ListAliases lists names; limit 0 means [DefaultAliasPage]. With keyID, only those of one key.
-func (s *Service) ListAliases(ctx context.Context, keyID, after string, limit int) (AliasPage, error) {
-	if limit == 0 {
-		limit = DefaultAliasPage
-	}
-	p, err := AliasPage{}, validateRange("limit", limit, MaxAliasPage)
-	if err == nil {
-		p, err = s.backend.ListAliases(ctx, keyID, after, limit)
-	}
-	return p, s.record(ctx, Event{Operation: OpListAliases, KeyARN: s.arn(keyID)}, err)
-}
-
-// change does one change of a key. All cached bucket-level keys are dropped after it, whatever it was: it is rare, and
-// a key that stays usable by mistake is worse than a few calls.
-func (s *Service) change(ctx context.Context, op Operation, keyID string, do func() error) error {
+// read answers a question about a key.
+func (s *Service) read(ctx context.Context, op Operation, keyID string, do func(id string) error) error {
 	err := validateKeyID(keyID)
+	a := answer{keyARN: s.arn(keyID)}
 	if err == nil {
-		err = do()
+		a, err = s.admit(ctx, &question{op: op, keyID: keyID})
+	}
+	if err == nil {
+		err = do(a.keyID)
+	}
+	return s.record(ctx, Event{Operation: op, KeyARN: a.keyARN}, err)
+}
+
+func (s *Service) change(ctx context.Context, op Operation, keyID string, do func(id string) error) error {
+	return s.changeAs(ctx, &question{op: op, keyID: keyID}, func(a answer) error { return do(a.keyID) })
+}
+
+// changeAs does one change of a key. All cached bucket-level keys are dropped after it, whatever it was: it is rare, and
+// a key that stays usable by mistake is worse than a few calls.
+func (s *Service) changeAs(ctx context.Context, q *question, do func(answer) error) error {
+	err := validateKeyID(q.keyID)
+	a := answer{keyARN: s.arn(q.keyID)}
+	if err == nil {
+		a, err = s.admit(ctx, q)
+	}
+	if err == nil {
+		err = do(a)
 		s.bucketKeys.drop()
 	}
-	return s.record(ctx, Event{Operation: op, KeyARN: s.arn(keyID)}, err)
-}
-
-func (s *Service) changeAlias(ctx context.Context, op Operation, alias, keyID string, do func() error) error {
-	err := ValidateAlias(alias)
-	if err == nil {
-		err = validateKeyID(keyID)
-	}
-	if err == nil {
-		err = do()
-		s.bucketKeys.drop()
-	}
-	return s.record(ctx, Event{Operation: op, KeyARN: s.arn(keyID), Alias: alias}, err)
-}
-
-// ValidateAlias refuses what cannot be the name of a customer's alias, as [Aliases] says.
-func ValidateAlias(alias string) error {
-	const prefix = "alias/"
-	switch {
-	case len(alias) < len(prefix) || alias[:len(prefix)] != prefix || alias == prefix:
-		return Errorf(ValidationException, `Alias must start with the prefix "alias/". Please see `+
-			"https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html")
-	case len(alias) > maxAliasName:
-		return validateLength("aliasName", len(alias), maxAliasName)
-	case !isAliasName(alias):
-		return Errorf(ValidationException, "1 validation error detected: Value '%s' at 'aliasName' failed to satisfy constraint: "+
-			"Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$", alias)
-	case len(alias) >= len(reservedAliases) && alias[:len(reservedAliases)] == reservedAliases:
-		return Errorf(NotAuthorizedException, "%s is reserved: names under %s belong to AWS managed keys. Choose another name.", alias, reservedAliases)
-	}
-	return nil
-}
-
-func isAliasName(s string) bool {
-	for _, c := range []byte(s) {
-		letter := (c|0x20) >= 'a' && (c|0x20) <= 'z'
-		if !letter && (c < '0' || c > ':') && c != '/' && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
+	return s.record(ctx, Event{Operation: q.op, KeyARN: a.keyARN, Context: q.context}, err)
 }
 
 func validateDescription(d string) error {

@@ -143,7 +143,7 @@ func TestEveryUseIsRecorded(t *testing.T) {
 	want := []kms.Event{
 		{Operation: kms.OpCreateKey, KeyARN: m.ARN},
 		{Operation: kms.OpGenerateDataKey, KeyARN: m.ARN, Context: c},
-		{Operation: kms.OpDecrypt, Code: kms.InvalidCiphertextException, Message: "InvalidCiphertextException"},
+		{Operation: kms.OpDecrypt, KeyARN: m.ARN, Code: kms.InvalidCiphertextException, Message: "InvalidCiphertextException"},
 		{Operation: kms.OpReEncrypt, KeyARN: m.ARN, SourceKeyARN: m.ARN, SourceContext: c},
 		{Operation: kms.OpDisableKey, KeyARN: m.ARN},
 		{Operation: kms.OpEncrypt, KeyARN: m.ARN, Context: c, Code: kms.DisabledException, Message: disabled},

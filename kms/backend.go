@@ -20,6 +20,12 @@ type Backend interface {
 	Keys
 	Aliases
 	Crypto
+	Policies
+	Grants
+	Tags
+	Rotations
+	Imports
+	Signing
 }
 
 // Crypto is the use of keys. The encryption context is authenticated with every ciphertext blob.
@@ -41,7 +47,8 @@ type Crypto interface {
 // Keys is the administration of keys. AWS managed keys can be described and listed only:
 // the rest is [AccessDeniedException].
 type Keys interface {
-	// CreateKey makes an enabled symmetric key.
+	// CreateKey makes a key as in says, enabled but for one of [OriginExternal], which waits for its material. Spec, Usage
+	// and Origin are set, and go together.
 	CreateKey(ctx context.Context, in CreateKeyInput) (KeyMetadata, error)
 	// DescribeKey makes the key of [ManagedAlias] when there is none yet.
 	DescribeKey(ctx context.Context, keyID string) (KeyMetadata, error)
@@ -55,10 +62,6 @@ type Keys interface {
 	ScheduleKeyDeletion(ctx context.Context, keyID string, days int) (KeyMetadata, error)
 	// CancelKeyDeletion leaves the key disabled. A key that is not pending: [KMSInvalidStateException].
 	CancelKeyDeletion(ctx context.Context, keyID string) (KeyMetadata, error)
-	// RotateKeyOnDemand adds material that encrypts from now on. The 26th time: [LimitExceededException].
-	RotateKeyOnDemand(ctx context.Context, keyID string) (KeyMetadata, error)
-	// ListKeyRotations lists all materials, oldest first.
-	ListKeyRotations(ctx context.Context, keyID string) ([]Rotation, error)
 }
 
 // Aliases is the administration of alias names ("alias/x"). Names under alias/aws/ are reserved:
@@ -74,9 +77,6 @@ type Aliases interface {
 	// those of one key when keyID is not empty.
 	ListAliases(ctx context.Context, keyID, after string, limit int) (AliasPage, error)
 }
-
-// CreateKeyInput is what a new key starts with.
-type CreateKeyInput struct{ Description string }
 
 // KeyEntry is a key in a list.
 type KeyEntry struct{ ID, ARN string }
@@ -99,19 +99,14 @@ type AliasPage struct {
 	Next    string
 }
 
-// Rotation is one material of a key. The zero Date is the material that the key was made with.
-type Rotation struct {
-	MaterialID string
-	Current    bool
-	Date       time.Time
-}
-
 // GenerateDataKeyInput asks for a data key of Bytes bytes, 1 to 1024.
 type GenerateDataKeyInput struct {
 	KeyID            string
 	Context          Context
 	Bytes            int
 	WithoutPlaintext bool
+	GrantTokens      []string // for Service only, as DryRun
+	DryRun           bool     // everything but the answer, which is [DryRunOperationException]
 }
 
 // DataKey is a new data key. The caller wipes Plaintext.
@@ -120,11 +115,14 @@ type DataKey struct {
 	KeyARN, MaterialID string
 }
 
-// EncryptInput wraps Plaintext.
+// EncryptInput wraps Plaintext. Algorithm "" is [AlgorithmSymmetric]; an RSA key needs one of its own, and has no context.
 type EncryptInput struct {
-	KeyID     string
-	Context   Context
-	Plaintext []byte
+	KeyID       string
+	Context     Context
+	Plaintext   []byte
+	Algorithm   string
+	GrantTokens []string // for Service only, as DryRun
+	DryRun      bool
 }
 
 // Ciphertext is a wrapped plaintext.
@@ -133,11 +131,14 @@ type Ciphertext struct {
 	KeyARN string
 }
 
-// DecryptInput unwraps Blob. KeyID may be empty: the blob names its key.
+// DecryptInput unwraps Blob. KeyID may be empty with symmetric encryption: the blob names its key.
 type DecryptInput struct {
-	KeyID   string
-	Context Context
-	Blob    []byte
+	KeyID       string
+	Context     Context
+	Blob        []byte
+	Algorithm   string   // as in [EncryptInput]
+	GrantTokens []string // for Service only, as DryRun
+	DryRun      bool
 }
 
 // Plaintext is an unwrapped blob. The caller wipes Bytes.
@@ -153,6 +154,8 @@ type ReEncryptInput struct {
 	SourceContext Context
 	KeyID         string
 	Context       Context
+	GrantTokens   []string // for Service only, as DryRun
+	DryRun        bool
 }
 
 // ReEncrypted is a blob under its new key.

@@ -13,11 +13,14 @@ var (
 // wrapByBucketKey seals key by the caller's bucket-level key of keyID, which one GenerateDataKey makes when there is
 // none, and completes env.
 func (s *Service) wrapByBucketKey(ctx context.Context, env *Envelope, full Context, keyID string, key []byte) error {
-	keyID = keyOrManaged(keyID)
+	a, err := s.admitBucketKey(ctx, OpGenerateDataKey, keyOrManaged(keyID), full)
+	if err != nil {
+		return err
+	}
 	canonical := full.Canonical()
-	name := cacheName("write", CallerFrom(ctx).Principal, s.arn(keyID), canonical, nil)
+	name := cacheName("write", s.principals.of(CallerFrom(ctx)), a.keyARN, canonical, nil)
 	k, err := s.bucketKeys.get(ctx, name, func() (bucketKey, error) {
-		return s.generateBucketKey(ctx, keyID, full)
+		return s.generateBucketKey(ctx, a.keyID, full)
 	})
 	if err != nil {
 		return err
@@ -28,8 +31,24 @@ func (s *Service) wrapByBucketKey(ctx context.Context, env *Envelope, full Conte
 	return nil
 }
 
+// admitBucketKey decides about the use of a bucket-level key, cached or not: AWS asks only when it gets one. A refusal is
+// recorded as one of the operation that would get the key.
+func (s *Service) admitBucketKey(ctx context.Context, op Operation, keyID string, full Context) (answer, error) {
+	a, err := s.authorize(ctx, &question{op: op, keyID: keyID, context: full, viaS3: true})
+	if err == nil && a.access != nil {
+		err = CheckUse(op, a.access.Key)
+	}
+	if err != nil {
+		return a, s.record(ctx, Event{Operation: op, KeyARN: a.keyARN, Context: full}, err)
+	}
+	if a.access == nil {
+		a.keyARN = s.arn(keyID)
+	}
+	return a, nil
+}
+
 func (s *Service) generateBucketKey(ctx context.Context, keyID string, full Context) (bucketKey, error) {
-	d, err := s.GenerateDataKey(ctx, GenerateDataKeyInput{KeyID: keyID, Context: full, Bytes: KeySize})
+	d, err := s.generateAs(ctx, GenerateDataKeyInput{KeyID: keyID, Context: full, Bytes: KeySize}, true)
 	if err != nil {
 		return bucketKey{}, err
 	}
@@ -42,8 +61,11 @@ func (s *Service) generateBucketKey(ctx context.Context, keyID string, full Cont
 // openByBucketKey unwraps the data key of env by its bucket-level key, which one Decrypt opens for the caller. The
 // key that a write cached is not used: a caller who may generate need not be one who may decrypt.
 func (s *Service) openByBucketKey(ctx context.Context, env Envelope, full Context) ([]byte, error) {
+	if _, err := s.admitBucketKey(ctx, OpDecrypt, env.KeyARN, full); err != nil {
+		return nil, err
+	}
 	canonical := full.Canonical()
-	name := cacheName("read", CallerFrom(ctx).Principal, env.KeyARN, canonical, env.Blob)
+	name := cacheName("read", s.principals.of(CallerFrom(ctx)), env.KeyARN, canonical, env.Blob)
 	k, err := s.bucketKeys.get(ctx, name, func() (bucketKey, error) {
 		return s.decryptBucketKey(ctx, env, full)
 	})
@@ -59,7 +81,7 @@ func (s *Service) openByBucketKey(ctx context.Context, env Envelope, full Contex
 }
 
 func (s *Service) decryptBucketKey(ctx context.Context, env Envelope, full Context) (bucketKey, error) {
-	p, err := s.Decrypt(ctx, DecryptInput{KeyID: env.KeyARN, Context: full, Blob: env.Blob})
+	p, err := s.decryptAs(ctx, DecryptInput{KeyID: env.KeyARN, Context: full, Blob: env.Blob}, true)
 	if err != nil {
 		return bucketKey{}, err
 	}

@@ -98,7 +98,7 @@ func (s *Service) newKMSDataKey(ctx context.Context, r EnvelopeRequest) ([]byte,
 	if err != nil {
 		return nil, Envelope{}, err
 	}
-	k, err := s.GenerateDataKey(ctx, GenerateDataKeyInput{KeyID: keyOrManaged(r.KeyID), Context: full, Bytes: size})
+	k, err := s.generateAs(ctx, GenerateDataKeyInput{KeyID: keyOrManaged(r.KeyID), Context: full, Bytes: size}, true)
 	if err != nil {
 		return nil, Envelope{}, err
 	}
@@ -159,7 +159,7 @@ func (s *Service) unwrap(ctx context.Context, env Envelope) ([]byte, error) {
 	if env.BucketKey {
 		return s.openByBucketKey(ctx, env, full)
 	}
-	p, err := s.Decrypt(ctx, DecryptInput{KeyID: env.KeyARN, Context: full, Blob: env.Blob})
+	p, err := s.decryptAs(ctx, DecryptInput{KeyID: env.KeyARN, Context: full, Blob: env.Blob}, true)
 	return p.Bytes, err
 }
 
@@ -207,9 +207,9 @@ func (s *Service) reEncryptEnvelope(ctx context.Context, env Envelope, to Envelo
 	if err != nil {
 		return Envelope{}, s.record(ctx, Event{Operation: OpReEncrypt, KeyARN: s.arn(keyOrManaged(to.KeyID)), SourceKeyARN: env.KeyARN}, err)
 	}
-	r, err := s.ReEncrypt(ctx, ReEncryptInput{
+	r, err := s.reEncryptAs(ctx, ReEncryptInput{
 		Blob: env.Blob, SourceKeyID: env.KeyARN, SourceContext: source, KeyID: keyOrManaged(to.KeyID), Context: full,
-	})
+	}, true)
 	if err != nil {
 		return Envelope{}, err
 	}
@@ -230,7 +230,7 @@ func (s *Service) wrap(ctx context.Context, key []byte, to EnvelopeRequest) (Env
 		err := s.wrapByBucketKey(ctx, &env, full, to.KeyID, key)
 		return env, err
 	}
-	c, err := s.Encrypt(ctx, EncryptInput{KeyID: keyOrManaged(to.KeyID), Context: full, Plaintext: key})
+	c, err := s.encryptAs(ctx, EncryptInput{KeyID: keyOrManaged(to.KeyID), Context: full, Plaintext: key}, true)
 	env.KeyARN, env.Blob = c.KeyARN, c.Blob
 	return env, err
 }

@@ -38,6 +38,11 @@ const (
 	MalformedPolicyException      Code = "MalformedPolicyDocumentException"
 	ConflictException             Code = "ConflictException"
 	TagException                  Code = "TagException"
+	KMSInvalidSignatureException  Code = "KMSInvalidSignatureException"
+	KMSInvalidMacException        Code = "KMSInvalidMacException"
+	IncorrectKeyMaterialException Code = "IncorrectKeyMaterialException"
+	InvalidImportTokenException   Code = "InvalidImportTokenException"
+	ExpiredImportTokenException   Code = "ExpiredImportTokenException"
 )
 
 // Codes lists every code, so that a test of each door's table can find a hole.
@@ -48,7 +53,8 @@ var Codes = []Code{
 	KeyUnavailableException, ValidationException, LimitExceededException, InvalidAliasNameException,
 	InvalidArnException, InvalidMarkerException, InvalidGrantTokenException, InvalidGrantIDException,
 	UnsupportedOperationException, DryRunOperationException, MalformedPolicyException, ConflictException,
-	TagException,
+	TagException, KMSInvalidSignatureException, KMSInvalidMacException, IncorrectKeyMaterialException,
+	InvalidImportTokenException, ExpiredImportTokenException,
 }
 
 // Error implements error, so that a bare code is a matching target:

@@ -16,6 +16,9 @@ const (
 	StatePendingImport   KeyState = "PendingImport"
 	StateCreating        KeyState = "Creating"
 	StateUpdating        KeyState = "Updating"
+	StateUnavailable     KeyState = "Unavailable"
+
+	StatePendingReplicaDeletion KeyState = "PendingReplicaDeletion"
 )
 
 // Values of KeyMetadata that this module makes or asks for.
@@ -48,7 +51,10 @@ type KeyMetadata struct {
 	Usage, Spec, Origin, Manager  string
 	DeletionDate                  time.Time // with StatePendingDeletion: when the material is destroyed
 	PendingWindowDays             int       // with StatePendingDeletion
-	MaterialID                    string    // of the material that encrypts now: 64 hex digits
+	MaterialID                    string    // of the material that encrypts now: 64 hex digits; empty unless symmetric
+	MultiRegion                   bool
+	ExpirationModel               string    // of imported material: MaterialExpires or MaterialDoesNotExpire
+	ValidTo                       time.Time // with MaterialExpires
 }
 
 // Enabled reports whether the key can be used.

@@ -21,6 +21,10 @@ type Options struct {
 	BucketKeyLifetime time.Duration
 	Region, Account   string           // "": [DefaultRegion], [DefaultAccount]
 	Now               func() time.Time // nil: time.Now
+	// Principal names the user of a uid that comes without a name, as an IAM ARN; "" or nil: uid 0 and this process's own
+	// are the account's root user, others have their login name.
+	Principal func(uid uint32) string
+	Quotas    Quotas // nil: none
 }
 
 // Service is the key service as its users see it. It may be used concurrently.
@@ -30,6 +34,9 @@ type Service struct {
 	names      Namer
 	bucketKeys *bucketKeys
 	now        func() time.Time
+	principals *principals
+	quotas     *buckets
+	viaS3      string // kms:ViaService of uses by S3
 	calls      atomic.Int64
 
 	mu         sync.RWMutex // guards serviceKey
@@ -44,10 +51,14 @@ func NewService(b Backend, o Options) *Service {
 	if o.BucketKeyLifetime == 0 {
 		o.BucketKeyLifetime = DefaultBucketKeyLifetime
 	}
+	names := NewNamer(o.Region, o.Account)
 	return &Service{
 		backend:    b,
 		audit:      o.Audit,
-		names:      NewNamer(o.Region, o.Account),
+		names:      names,
+		principals: newPrincipals(names.Account, o.Principal),
+		quotas:     newBuckets(o.Quotas, o.Now),
+		viaS3:      "s3." + names.Region + ".amazonaws.com",
 		serviceKey: append([]byte(nil), o.ServiceKey...),
 		bucketKeys: newBucketKeys(o.BucketKeyLifetime, o.Now),
 		now:        o.Now,
@@ -74,6 +85,7 @@ func (s *Service) record(ctx context.Context, e Event, err error) error {
 		return err
 	}
 	e.Time, e.Caller = s.now(), CallerFrom(ctx)
+	e.Caller.Principal = s.principals.of(e.Caller)
 	if err != nil {
 		e.setError(err)
 	}
@@ -112,13 +124,17 @@ func (s *Service) known(answered, asked string) string {
 }
 
 // ResolveKey finds the key behind any form of key id, "" meaning [ManagedAlias], and checks that S3 can encrypt with
-// it. Only a refusal is recorded. Errors: [NotFoundException], [InvalidKeyUsageException], [DisabledException],
-// [KMSInvalidStateException].
+// it. Whether the caller may, is decided when he does, because the encryption context counts. Only a refusal is recorded.
+//
+// Errors: [NotFoundException], [InvalidKeyUsageException], [DisabledException], [KMSInvalidStateException].
 func (s *Service) ResolveKey(ctx context.Context, keyID string) (KeyMetadata, error) {
 	if keyID == "" {
 		keyID = ManagedAlias
 	}
-	m, err := s.describe(ctx, keyID)
+	m, err := KeyMetadata{}, validateKeyID(keyID)
+	if err == nil {
+		m, err = s.backend.DescribeKey(ctx, keyID)
+	}
 	if err == nil {
 		err = CheckUse(OpGenerateDataKey, m)
 	}
@@ -126,11 +142,4 @@ func (s *Service) ResolveKey(ctx context.Context, keyID string) (KeyMetadata, er
 		return KeyMetadata{}, s.record(ctx, Event{Operation: OpDescribeKey, KeyARN: s.known(m.ARN, keyID)}, err)
 	}
 	return m, nil
-}
-
-func (s *Service) describe(ctx context.Context, keyID string) (KeyMetadata, error) {
-	if err := validateKeyID(keyID); err != nil {
-		return KeyMetadata{}, err
-	}
-	return s.backend.DescribeKey(ctx, keyID)
 }

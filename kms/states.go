@@ -24,6 +24,37 @@ const (
 	OpEncrypt                  Operation = "Encrypt"
 	OpDecrypt                  Operation = "Decrypt"
 	OpReEncrypt                Operation = "ReEncrypt"
+	OpReEncryptFrom            Operation = "ReEncryptFrom" // ReEncrypt, as policies and grants see its source
+	OpReEncryptTo              Operation = "ReEncryptTo"   // and its destination
+	OpGetKeyPolicy             Operation = "GetKeyPolicy"
+	OpPutKeyPolicy             Operation = "PutKeyPolicy"
+	OpListKeyPolicies          Operation = "ListKeyPolicies"
+	OpCreateGrant              Operation = "CreateGrant"
+	OpListGrants               Operation = "ListGrants"
+	OpListRetirableGrants      Operation = "ListRetirableGrants"
+	OpRetireGrant              Operation = "RetireGrant"
+	OpRevokeGrant              Operation = "RevokeGrant"
+	OpTagResource              Operation = "TagResource"
+	OpUntagResource            Operation = "UntagResource"
+	OpListResourceTags         Operation = "ListResourceTags"
+	OpEnableKeyRotation        Operation = "EnableKeyRotation"
+	OpDisableKeyRotation       Operation = "DisableKeyRotation"
+	OpGetKeyRotationStatus     Operation = "GetKeyRotationStatus"
+	OpGetParametersForImport   Operation = "GetParametersForImport"
+	OpImportKeyMaterial        Operation = "ImportKeyMaterial"
+	OpDeleteImportedMaterial   Operation = "DeleteImportedKeyMaterial"
+	OpSign                     Operation = "Sign"
+	OpVerify                   Operation = "Verify"
+	OpGenerateMac              Operation = "GenerateMac"
+	OpVerifyMac                Operation = "VerifyMac"
+	OpGetPublicKey             Operation = "GetPublicKey"
+)
+
+// Operations that a grant may name, though this package does not have them.
+const (
+	OpGenerateDataKeyPair                 Operation = "GenerateDataKeyPair"
+	OpGenerateDataKeyPairWithoutPlaintext Operation = "GenerateDataKeyPairWithoutPlaintext"
+	OpDeriveSharedSecret                  Operation = "DeriveSharedSecret"
 )
 
 // verdict is one cell of the table of key states.
@@ -38,28 +69,34 @@ const (
 	isExternal
 	isCreating
 	isUpdating
+	isUnavailable
 )
 
-// verdicts is a row: Enabled, Disabled, PendingDeletion, PendingImport, Creating, Updating.
-type verdicts [6]verdict
+// verdicts is a row: Enabled, Disabled, PendingDeletion, PendingImport, Creating, Updating, Unavailable.
+type verdicts [7]verdict
 
 // row is the table of AWS KMS Developer Guide, "Key states of AWS KMS keys".
 func row(op Operation) verdicts {
 	switch op {
-	case OpEncrypt, OpDecrypt, OpReEncrypt, OpGenerateDataKey, OpGenerateWithoutPlaintext:
-		return verdicts{allowed, isDisabled, isPendingDeletion, isPendingImport, isCreating, allowed}
+	case OpEncrypt, OpDecrypt, OpReEncrypt, OpGenerateDataKey, OpGenerateWithoutPlaintext,
+		OpSign, OpVerify, OpGenerateMac, OpVerifyMac, OpGetPublicKey, OpCreateGrant:
+		return verdicts{allowed, isDisabled, isPendingDeletion, isPendingImport, isCreating, allowed, isUnavailable}
 	case OpEnableKey, OpDisableKey:
-		return verdicts{allowed, allowed, isPendingDeletion, isPendingImport, isCreating, isUpdating}
-	case OpCreateAlias, OpUpdateAlias, OpUpdateKeyDescription:
-		return verdicts{allowed, allowed, isPendingDeletion, allowed, allowed, allowed}
+		return verdicts{allowed, allowed, isPendingDeletion, isPendingImport, isCreating, isUpdating, allowed}
+	case OpCreateAlias, OpUpdateAlias, OpUpdateKeyDescription, OpTagResource, OpUntagResource:
+		return verdicts{allowed, allowed, isPendingDeletion, allowed, allowed, allowed, allowed}
 	case OpScheduleKeyDeletion:
-		return verdicts{allowed, allowed, isPendingDeletion, allowed, allowed, isUpdating}
+		return verdicts{allowed, allowed, isPendingDeletion, allowed, allowed, isUpdating, allowed}
 	case OpCancelKeyDeletion:
-		return verdicts{isNotPendingDeletion, isNotPendingDeletion, allowed, isNotPendingDeletion, isNotPendingDeletion, isNotPendingDeletion}
-	case OpRotateKeyOnDemand:
-		return verdicts{allowed, isDisabled, isPendingDeletion, isExternal, isCreating, allowed}
+		return verdicts{isNotPendingDeletion, isNotPendingDeletion, allowed, isNotPendingDeletion, isNotPendingDeletion, isNotPendingDeletion, isNotPendingDeletion}
+	case OpRotateKeyOnDemand, OpEnableKeyRotation, OpDisableKeyRotation:
+		return verdicts{allowed, isDisabled, isPendingDeletion, isExternal, isCreating, allowed, isUnavailable}
+	case OpGetKeyRotationStatus:
+		return verdicts{allowed, allowed, allowed, isExternal, allowed, allowed, allowed}
+	case OpGetParametersForImport, OpImportKeyMaterial, OpDeleteImportedMaterial:
+		return verdicts{allowed, allowed, isPendingDeletion, allowed, isCreating, isUpdating, allowed}
 	}
-	return verdicts{} // DescribeKey, DeleteAlias, lists: in every state
+	return verdicts{} // DescribeKey, DeleteAlias, policies, the end of grants, lists: in every state
 }
 
 func column(s KeyState) int {
@@ -68,14 +105,16 @@ func column(s KeyState) int {
 		return 0
 	case StateDisabled:
 		return 1
-	case StatePendingDeletion:
+	case StatePendingDeletion, StatePendingReplicaDeletion:
 		return 2
 	case StatePendingImport:
 		return 3
 	case StateCreating:
 		return 4
+	case StateUpdating:
+		return 5
 	}
-	return 5
+	return 6 // Unavailable, and what this release does not know
 }
 
 // CheckState tells whether op may be done with m's key in its state. The error is AWS's, to the letter. For
@@ -99,18 +138,30 @@ func CheckState(op Operation, m KeyMetadata) error {
 		text = " is creating."
 	case isUpdating:
 		text = " is updating."
+	case isUnavailable:
+		text = " is unavailable."
 	}
 	return &Error{Code: code, Message: m.ARN + text, State: m.State}
 }
 
-// CheckUse tells whether the key can do op with symmetric encryption: its usage, its spec, then its state.
-// Errors: [InvalidKeyUsageException], [DisabledException], [KMSInvalidStateException].
-func CheckUse(op Operation, m KeyMetadata) error {
-	if m.Usage != UsageEncryptDecrypt {
-		return Errorf(InvalidKeyUsageException, "%s key usage is %s which is not valid for %s.", m.ARN, m.Usage, op)
+// CheckUse tells whether the key can do op with symmetric encryption, as [CheckAlgorithm] does.
+func CheckUse(op Operation, m KeyMetadata) error { return CheckAlgorithm(op, m, AlgorithmSymmetric) }
+
+// CheckRotation tells whether the key can be rotated at all. Error: [UnsupportedOperationException].
+func CheckRotation(op Operation, m KeyMetadata) error {
+	switch {
+	case m.Spec != SpecSymmetricDefault:
+		return Errorf(UnsupportedOperationException, "%s key spec is %s which is not valid for %s.", m.ARN, m.Spec, op)
+	case m.Origin != OriginAWSKMS:
+		return Errorf(UnsupportedOperationException, "%s origin is %s which is not valid for this operation.", m.ARN, m.Origin)
 	}
-	if m.Spec != SpecSymmetricDefault {
-		return Errorf(InvalidKeyUsageException, "Algorithm SYMMETRIC_DEFAULT is incompatible with key spec %s.", m.Spec)
+	return nil
+}
+
+// CheckImport tells whether the key takes imported material. Error: [UnsupportedOperationException].
+func CheckImport(m KeyMetadata) error {
+	if m.Origin != OriginExternal {
+		return Errorf(UnsupportedOperationException, "%s origin is %s which is not valid for this operation.", m.ARN, m.Origin)
 	}
-	return CheckState(op, m)
+	return nil
 }

@@ -18,7 +18,8 @@ type Call struct {
 // Rule decides about a call: an error is answered in place of making it.
 type Rule func(ctx context.Context, c Call) error
 
-// Fault is a Backend that asks its rules before every call. Rules may be added at any time.
+// Fault is a Backend that asks its rules before every use and change of a key. Rules may be added at any time. Access, and what
+// only lists grants, tags and policies, goes through.
 type Fault struct {
 	kms.Backend
 

@@ -3,6 +3,7 @@ package local
 import (
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"kmsfs/kms"
 )
@@ -68,21 +69,27 @@ func openBlob(k *key, h blobHeader, sealed []byte, c kms.Context) ([]byte, *mate
 	return nil, nil, &kms.Error{Code: kms.InvalidCiphertextException}
 }
 
-// parseID reads the 16 bytes of a key id: a lower-case UUID.
+// multiRegion begins the id of a multi-Region key.
+const multiRegion = "mrk-"
+
+// parseID reads the 16 bytes of a key id: a lower-case UUID, or mrk- and the same digits without dashes.
 func parseID(id string) (raw [idSize]byte, err error) {
-	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
-		return raw, errors.New("not a key id")
+	digits, many := strings.CutPrefix(id, multiRegion)
+	if !many && len(id) == 36 {
+		digits = id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:]
 	}
-	b, err := hex.DecodeString(id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:])
-	if err != nil {
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) != idSize {
 		return raw, errors.New("not a key id")
 	}
 	copy(raw[:], b)
-	if formatID(raw) != id {
+	if formatID(raw) != id && formatMultiRegion(raw) != id {
 		return raw, errors.New("not a key id")
 	}
 	return raw, nil
 }
+
+func formatMultiRegion(raw [idSize]byte) string { return multiRegion + hex.EncodeToString(raw[:]) }
 
 func formatID(raw [idSize]byte) string {
 	var b [36]byte

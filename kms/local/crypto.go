@@ -29,6 +29,9 @@ func (p *Provider) GenerateDataKey(ctx context.Context, in kms.GenerateDataKeyIn
 
 // Encrypt is kms.Crypto's.
 func (p *Provider) Encrypt(ctx context.Context, in kms.EncryptInput) (out kms.Ciphertext, err error) {
+	if in.Algorithm != "" && in.Algorithm != kms.AlgorithmSymmetric {
+		return p.encryptRSA(ctx, in)
+	}
 	err = p.use(ctx, kms.OpEncrypt, in.KeyID, func(k *key) error {
 		out = kms.Ciphertext{Blob: sealBlob(k, in.Context, in.Plaintext), KeyARN: k.info.ARN}
 		return nil
@@ -50,6 +53,9 @@ func (p *Provider) use(ctx context.Context, op kms.Operation, keyID string, fn f
 			return err
 		}
 	}
+	if err := p.dueNow(ctx, ref); err != nil {
+		return err
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	k, err := p.find(ref)
@@ -66,6 +72,9 @@ func (p *Provider) use(ctx context.Context, op kms.Operation, keyID string, fn f
 func (p *Provider) Decrypt(ctx context.Context, in kms.DecryptInput) (kms.Plaintext, error) {
 	if err := ctx.Err(); err != nil {
 		return kms.Plaintext{}, err
+	}
+	if in.Algorithm != "" && in.Algorithm != kms.AlgorithmSymmetric {
+		return p.decryptRSA(ctx, in)
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -86,11 +95,15 @@ func (p *Provider) decrypt(op kms.Operation, in kms.DecryptInput) ([]byte, *key,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err := kms.CheckUse(op, k.metadata()); err != nil {
+	m := k.metadata()
+	if k.expired(p.now().UnixNano()) {
+		m.State = kms.StatePendingImport
+	}
+	if err := kms.CheckUse(op, m); err != nil {
 		return nil, nil, nil, err
 	}
-	plaintext, m, err := openBlob(k, h, sealed, in.Context)
-	return plaintext, k, m, err
+	plaintext, used, err := openBlob(k, h, sealed, in.Context)
+	return plaintext, k, used, err
 }
 
 // blobKey is the key that made the blob, which must be keyID's where that is given.
@@ -106,12 +119,21 @@ func (p *Provider) blobKey(h blobHeader, keyID string) (*key, error) {
 		}
 		return k, err
 	}
-	k, err := p.find(kms.KeyRef{ID: formatID(h.keyID)})
+	k, err := p.ofRaw(h.keyID)
 	if kms.CodeOf(err) == kms.NotFoundException {
 		return nil, kms.Errorf(kms.AccessDeniedException, "The ciphertext refers to a customer master key that does not exist, "+
 			"does not exist in this region, or you are not allowed to access.")
 	}
 	return k, err
+}
+
+// ofRaw finds the key of 16 bytes of key id. The caller holds mu.
+func (p *Provider) ofRaw(raw [idSize]byte) (*key, error) {
+	id := formatID(raw)
+	if many := formatMultiRegion(raw); p.keys[id] == nil && p.keys[many] != nil {
+		id = many
+	}
+	return p.find(kms.KeyRef{ID: id})
 }
 
 // ReEncrypt is kms.Crypto's.

@@ -2,13 +2,9 @@ package local
 
 import (
 	"context"
-	"time"
 
 	"kmsfs/kms"
 )
-
-// dueCheck is how long a timer runs at most, so that a clock that was set is noticed; also the pause after a failure.
-const dueCheck = time.Hour
 
 // ScheduleKeyDeletion is kms.Keys'. The material leaves the memory now.
 func (p *Provider) ScheduleKeyDeletion(ctx context.Context, keyID string, days int) (kms.KeyMetadata, error) {
@@ -24,6 +20,9 @@ func (p *Provider) ScheduleKeyDeletion(ctx context.Context, keyID string, days i
 func (p *Provider) CancelKeyDeletion(ctx context.Context, keyID string) (kms.KeyMetadata, error) {
 	return p.change(ctx, kms.OpCancelKeyDeletion, keyID, func(k *key) error {
 		k.info.State = kms.StateDisabled
+		if len(k.materials) == 0 {
+			k.info.State = kms.StatePendingImport
+		}
 		k.info.WindowDays, k.info.DeletionDate = 0, 0
 		return nil
 	})
@@ -48,6 +47,7 @@ func (p *Provider) DeleteDue(ctx context.Context) error {
 	for _, id := range keys {
 		p.keys[id].wipe()
 		delete(p.keys, id)
+		delete(p.grants, id)
 	}
 	for _, name := range records {
 		delete(p.aliases, name)
@@ -56,7 +56,7 @@ func (p *Provider) DeleteDue(ctx context.Context) error {
 	return nil
 }
 
-// dueRecords lists the keys that are due, and the names of their records and aliases.
+// dueRecords lists the keys that are due, and the names of their records, grants and aliases.
 func (p *Provider) dueRecords() (keys, records []string) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -65,6 +65,9 @@ func (p *Provider) dueRecords() (keys, records []string) {
 		if p.due(k) {
 			due[id] = true
 			keys, records = append(keys, id), append(records, keyPrefix+id)
+			for grantID := range p.grantIDs(id) {
+				records = append(records, grantRecord(id, grantID))
+			}
 		}
 	}
 	for name, a := range p.aliases {
@@ -73,37 +76,4 @@ func (p *Provider) dueRecords() (keys, records []string) {
 		}
 	}
 	return keys, records
-}
-
-// arm sets the timer for the next key that will be due. The caller holds mu for writing.
-func (p *Provider) arm() {
-	wait := time.Duration(-1)
-	for _, k := range p.keys {
-		if k.info.State != kms.StatePendingDeletion {
-			continue
-		}
-		d := max(0, min(dueCheck, time.Unix(0, k.info.DeletionDate).Sub(p.now())))
-		if wait < 0 || d < wait {
-			wait = d
-		}
-	}
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
-	}
-	if wait >= 0 && !p.closed {
-		p.timer = time.AfterFunc(wait, p.expire)
-	}
-}
-
-// expire is the timer's. After a failure it tries again later; the key is unusable all the same.
-func (p *Provider) expire() {
-	if p.DeleteDue(context.Background()) == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.timer = time.AfterFunc(dueCheck, p.expire)
-	}
 }

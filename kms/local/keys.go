@@ -10,18 +10,22 @@ import (
 	"kmsfs/kms"
 )
 
-// maxRotations is AWS's limit for rotations on demand of one key.
-const maxRotations = 25
-
 // metadata is what DescribeKey answers.
 func (k *key) metadata() kms.KeyMetadata {
 	i := &k.info
 	m := kms.KeyMetadata{
 		ID: i.ID, ARN: i.ARN, Account: i.Account, Description: i.Description, Created: time.Unix(0, i.Created).UTC(),
 		State: i.State, Usage: i.Usage, Spec: i.Spec, Origin: i.Origin, Manager: i.Manager, PendingWindowDays: i.WindowDays,
+		MultiRegion: i.MultiRegion,
 	}
 	if i.DeletionDate != 0 {
 		m.DeletionDate = time.Unix(0, i.DeletionDate).UTC()
+	}
+	if i.Origin == kms.OriginExternal && len(k.materials) > 0 {
+		m.ExpirationModel = kms.MaterialDoesNotExpire
+	}
+	if i.ValidTo != 0 {
+		m.ExpirationModel, m.ValidTo = kms.MaterialExpires, time.Unix(0, i.ValidTo).UTC()
 	}
 	return m
 }
@@ -29,24 +33,52 @@ func (k *key) metadata() kms.KeyMetadata {
 // described is metadata with the material's id, which costs an allocation.
 func (k *key) described() kms.KeyMetadata {
 	m := k.metadata()
-	m.MaterialID = k.current().hexID()
+	if c := k.current(); c != nil && k.info.Spec == kms.SpecSymmetricDefault {
+		m.MaterialID = c.hexID()
+	}
 	return m
 }
 
-// newKey makes an enabled key with its first material.
-func (p *Provider) newKey(description, manager string) *key {
+// newKey makes a key with its first material, unless that is to be imported. in is complete.
+func (p *Provider) newKey(in kms.CreateKeyInput, manager string) (*key, error) {
 	var raw [idSize]byte
 	rand.Read(raw[:])
 	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80 // UUID version 4, RFC 9562
 	id := formatID(raw)
-	return &key{
+	if in.MultiRegion {
+		id = formatMultiRegion(raw)
+	}
+	k := &key{
 		rawID: raw,
 		info: keyInfo{
-			ID: id, ARN: p.names.KeyARN(id), Account: p.names.Account, Description: description, Created: p.now().UnixNano(),
-			State: kms.StateEnabled, Usage: kms.UsageEncryptDecrypt, Spec: kms.SpecSymmetricDefault, Origin: kms.OriginAWSKMS, Manager: manager,
+			ID: id, ARN: p.names.KeyARN(id), Account: p.names.Account, Description: in.Description, Created: p.now().UnixNano(),
+			State: kms.StateEnabled, Usage: in.Usage, Spec: in.Spec, Origin: in.Origin, Manager: manager,
+			Policy: in.Policy, MultiRegion: in.MultiRegion,
 		},
-		materials: []material{newMaterial(raw, 0)},
 	}
+	if err := k.setTags(in.Tags); err != nil {
+		return nil, err
+	}
+	if in.Origin == kms.OriginExternal {
+		k.info.State = kms.StatePendingImport
+		return k, nil
+	}
+	k.materials = []material{newMaterial(raw, 0)}
+	return k, k.makePair()
+}
+
+// symmetric is what a caller of the Backend may leave out.
+func symmetric(in kms.CreateKeyInput) kms.CreateKeyInput {
+	if in.Spec == "" {
+		in.Spec = kms.SpecSymmetricDefault
+	}
+	if in.Usage == "" {
+		in.Usage = kms.UsageEncryptDecrypt
+	}
+	if in.Origin == "" {
+		in.Origin = kms.OriginAWSKMS
+	}
+	return in
 }
 
 // begin takes the admin lock for a change, unless ctx is done or the provider is closed.
@@ -73,7 +105,10 @@ func (p *Provider) CreateKey(ctx context.Context, in kms.CreateKeyInput) (kms.Ke
 		return kms.KeyMetadata{}, err
 	}
 	defer end()
-	k := p.newKey(in.Description, kms.ManagerCustomer)
+	k, err := p.newKey(symmetric(in), kms.ManagerCustomer)
+	if err != nil {
+		return kms.KeyMetadata{}, err
+	}
 	m := k.described()
 	if err := p.replace(k, nil); err != nil {
 		return kms.KeyMetadata{}, err
@@ -94,7 +129,9 @@ func (p *Provider) createManaged(ctx context.Context) (*key, error) {
 	if err == nil {
 		return k, nil // another caller was first
 	}
-	k = p.newKey(kms.ManagedDescription, kms.ManagerAWS)
+	if k, err = p.newKey(symmetric(kms.CreateKeyInput{Description: kms.ManagedDescription}), kms.ManagerAWS); err != nil {
+		return nil, err
+	}
 	a := alias{info: aliasInfo{Target: k.info.ID, Created: k.info.Created, Updated: k.info.Created}}
 	if err := p.replace(k, map[string][]byte{kms.ManagedAlias: p.sealAlias(kms.ManagedAlias, a.info)}); err != nil {
 		return nil, err
@@ -185,6 +222,7 @@ func (p *Provider) changeable(ctx context.Context, op kms.Operation, keyID strin
 func (p *Provider) EnableKey(ctx context.Context, keyID string) error {
 	_, err := p.change(ctx, kms.OpEnableKey, keyID, func(k *key) error {
 		k.info.State = kms.StateEnabled
+		p.rotateIfDue(k) // a disabled key waits for this moment
 		return nil
 	})
 	return err
@@ -206,33 +244,4 @@ func (p *Provider) UpdateKeyDescription(ctx context.Context, keyID, description 
 		return nil
 	})
 	return err
-}
-
-// RotateKeyOnDemand is kms.Keys'.
-func (p *Provider) RotateKeyOnDemand(ctx context.Context, keyID string) (kms.KeyMetadata, error) {
-	return p.change(ctx, kms.OpRotateKeyOnDemand, keyID, func(k *key) error {
-		if len(k.materials) > maxRotations {
-			return kms.Errorf(kms.LimitExceededException, "The on-demand rotations limit has been reached for the given keyId. "+
-				"No more on-demand rotations can be performed for this key: %s", k.info.ARN)
-		}
-		k.materials = append(k.materials, newMaterial(k.rawID, p.now().UnixNano()))
-		return nil
-	})
-}
-
-// ListKeyRotations is kms.Keys'.
-func (p *Provider) ListKeyRotations(ctx context.Context, keyID string) ([]kms.Rotation, error) {
-	k, err := p.lookup(ctx, keyID)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]kms.Rotation, len(k.materials))
-	for i := range k.materials {
-		m := &k.materials[i]
-		out[i] = kms.Rotation{MaterialID: m.hexID(), Current: m == k.current()}
-		if m.date != 0 {
-			out[i].Date = time.Unix(0, m.date).UTC()
-		}
-	}
-	return out, nil
 }

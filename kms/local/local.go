@@ -43,7 +43,8 @@ type Provider struct {
 	mu      sync.RWMutex // guards what follows
 	keys    map[string]*key
 	aliases map[string]alias
-	timer   *time.Timer // destroys keys that are due; nil when none is pending
+	grants  map[string]*keyGrants // by key id
+	timer   *time.Timer           // does what is due next; nil when nothing is
 	closed  bool
 }
 
@@ -54,11 +55,19 @@ type key struct {
 	info      keyInfo
 	rawID     [idSize]byte
 	record    []byte     // sealed, as it was saved
-	materials []material // oldest first; secrets are zero unless the key is enabled
-	broken    error      // the record does not open; then only info.ID and info.ARN are set
+	materials []material // oldest first; secrets are zero unless the key is enabled. None while an import is pending
+	pair      keyPair    // of an RSA or ECC key; nil unless the key is enabled
+	access    *kms.Access
+	broken    error // the record does not open; then only info.ID and info.ARN are set
 }
 
-func (k *key) current() *material { return &k.materials[len(k.materials)-1] }
+// current is the material that encrypts, nil where there is none.
+func (k *key) current() *material {
+	if len(k.materials) == 0 {
+		return nil
+	}
+	return &k.materials[len(k.materials)-1]
+}
 
 // Open reads all records. rootKey has 32 random bytes: the root key, or a key derived from it for this purpose only. It is
 // copied. An empty Records is given a check record, so that another root key is told from damage later.
@@ -73,7 +82,7 @@ func Open(rec Records, rootKey []byte, o Options) (*Provider, error) {
 	}
 	p := &Provider{
 		rec: rec, seal: Derive(rootKey, labelRecords), names: kms.NewNamer(o.Region, o.Account), now: o.Now,
-		keys: map[string]*key{}, aliases: map[string]alias{},
+		keys: map[string]*key{}, aliases: map[string]alias{}, grants: map[string]*keyGrants{},
 	}
 	records, err := rec.Load()
 	if err != nil {
@@ -115,6 +124,8 @@ func (p *Provider) load(name string, sealed []byte) error {
 		return nil
 	case strings.HasPrefix(name, keyPrefix):
 		return p.loadKey(strings.TrimPrefix(name, keyPrefix), sealed)
+	case strings.HasPrefix(name, grantPrefix):
+		return p.loadGrant(name, sealed)
 	case strings.HasPrefix(name, aliasPrefix):
 		p.aliases[name] = p.loadAlias(name, sealed)
 		return nil
@@ -132,11 +143,30 @@ func (p *Provider) loadKey(id string, sealed []byte) error {
 		k = &key{info: keyInfo{ID: id, ARN: p.names.KeyARN(id)}, broken: err}
 	}
 	k.rawID = raw
-	if k.info.State != kms.StateEnabled {
-		k.wipe()
+	if k.broken == nil {
+		k.broken = p.complete(k)
 	}
 	p.keys[id] = k
 	return nil
+}
+
+// complete makes a key that was loaded ready for use, and wipes the secrets of one that is not enabled.
+func (p *Provider) complete(k *key) error {
+	defer func() {
+		if k.info.State != kms.StateEnabled {
+			k.wipe()
+		}
+	}()
+	return k.prepare(p)
+}
+
+// prepare makes what a key has in memory only.
+func (k *key) prepare(p *Provider) (err error) {
+	if err := k.openPair(); err != nil {
+		return err
+	}
+	k.access, err = p.accessOf(k)
+	return err
 }
 
 // openKey opens a key record with its secrets.
@@ -164,6 +194,7 @@ func (k *key) wipe() {
 	for i := range k.materials {
 		k.materials[i].wipe()
 	}
+	k.pair = nil // big numbers of crypto/rsa and crypto/ecdsa cannot be wiped; the sealed form is all that stays
 }
 
 // Close wipes all secrets. Every call after it is an error.
@@ -240,6 +271,10 @@ func (p *Provider) lookup(ctx context.Context, keyID string) (*key, error) {
 // replace saves k as the new form of its key together with more records, then puts it in force. The caller holds admin.
 // From here on k's secrets are the provider's.
 func (p *Provider) replace(k *key, more map[string][]byte) error {
+	if err := k.prepare(p); err != nil {
+		k.wipe()
+		return err
+	}
 	name := keyPrefix + k.info.ID
 	payload := marshalKeyRecord(k.info, k.materials)
 	k.record = p.sealRecord(name, payload)

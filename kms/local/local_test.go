@@ -113,10 +113,10 @@ func TestMissingCheckRecord(t *testing.T) {
 func TestUnknownRecordKind(t *testing.T) {
 	rec := &kmstest.Records{}
 	open(t, rec, local.Options{})
-	rec.Set("grant/1", []byte{1})
+	rec.Set("grunt/1", []byte{1})
 	_, err := local.Open(rec, rootKey, local.Options{})
 	require.Error(t, err)
-	require.ErrorContains(t, err, `record "grant/1" is of a kind that this release does not know`)
+	require.ErrorContains(t, err, `record "grunt/1" is of a kind that this release does not know`)
 }
 
 // TestDamageStaysLocal swaps two key records: both keys are refused, the third goes on.

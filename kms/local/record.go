@@ -18,6 +18,7 @@ import (
 const (
 	keyPrefix   = "key/"
 	aliasPrefix = "alias/"
+	grantPrefix = "grant/"
 	checkRecord = "check"
 	checkText   = "kmsfs key store v1"
 )
@@ -46,6 +47,21 @@ type keyInfo struct {
 	Manager      string       `json:"manager"`
 	DeletionDate int64        `json:"deletion_date,omitempty"`
 	WindowDays   int          `json:"window_days,omitempty"`
+	Policy       string       `json:"policy,omitempty"` // as it was put; empty: AWS's default
+	Tags         []tag        `json:"tags,omitempty"`   // in ascending order of name
+	MultiRegion  bool         `json:"multi_region,omitempty"`
+	RotationDays int          `json:"rotation_days,omitempty"`
+	NextRotation int64        `json:"next_rotation,omitempty"`
+	Automatic    []int64      `json:"automatic,omitempty"` // dates of the materials that automatic rotation made
+	ValidTo      int64        `json:"valid_to,omitempty"`  // of imported material
+	Imported     string       `json:"imported,omitempty"`  // the id of the material that was imported first
+	Private      []byte       `json:"private,omitempty"`   // sealed by the first material
+	Public       []byte       `json:"public,omitempty"`    // DER
+}
+
+type tag struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // material is one secret of a key. date is when a rotation added it, 0 for the first.
@@ -135,7 +151,7 @@ func parseKeyRecord(b []byte) (keyInfo, []material, error) {
 	}
 	count := int(binary.BigEndian.Uint16(rest))
 	rest = rest[2:]
-	if count == 0 || len(rest) != count*materialSize {
+	if (count == 0) != (info.State == kms.StatePendingImport) && info.State != kms.StatePendingDeletion || len(rest) != count*materialSize {
 		return info, nil, errRecord
 	}
 	materials := make([]material, count)

@@ -69,7 +69,8 @@ func unhex(t testing.TB, s string) []byte {
 func vectorProvider(t testing.TB, head map[string]string) *Provider {
 	p, err := Open(memory{}, make([]byte, 32), Options{})
 	require.NoError(t, err)
-	k := p.newKey("", kms.ManagerCustomer)
+	k, err := p.newKey(symmetric(kms.CreateKeyInput{}), kms.ManagerCustomer)
+	require.NoError(t, err)
 	k.info.ID, k.info.ARN = head["key-id"], p.names.KeyARN(head["key-id"])
 	k.rawID, err = parseID(k.info.ID)
 	require.NoError(t, err)

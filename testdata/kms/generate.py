@@ -120,6 +120,12 @@ def records():
         "success": ("success", good),
         "success_one_material": ("success", record("one", payload(count=1))),
         "success_pending": ("success", record("pending", payload(info=pending))),
+        "success_all_fields": ("success", record("all", payload(info=INFO | {
+            "policy": "{}", "tags": [{"key": "a", "value": "1"}, {"key": "b", "value": ""}], "multi_region": True, "rotation_days": 90,
+            "next_rotation": 1601398000191000000, "automatic": [1593622000191000000], "private": base64.b64encode(b"sealed").decode(),
+            "public": base64.b64encode(b"der").decode()}))),
+        "success_pending_import": ("success", record("import", payload(count=0, info=INFO | {"state": "PendingImport", "origin": "EXTERNAL"}))),
+        "import_with_material": ("malformed", record("import2", payload(info=INFO | {"state": "PendingImport", "origin": "EXTERNAL"}))),
         "other_name": ("authentication failed", record("name", payload(), under="key/" + KEY[:-1] + "8")),
         "version_2": ("has version 2", record("version", payload(), version=b"\x02")),
         "version_flipped_back": ("has version 0", flip(good, 0)),
@@ -130,7 +136,7 @@ def records():
         "no_material": ("malformed", record("none", payload(count=0))),
         "extended_payload": ("malformed", record("tail", payload(tail=b"\0"))),
         "json_spaces": ("fields that this release does not know", record("spaces", payload(separators=(", ", ": ")))),
-        "json_unknown_field": ("fields that this release does not know", record("field", payload(info=INFO | {"tags": {}}))),
+        "json_unknown_field": ("fields that this release does not know", record("field", payload(info=INFO | {"labels": {}}))),
         "json_length": ("malformed", record("length", b"\xff\xff\xff\xff" + payload()[4:])),
         "other_key": ("another key", record("other", payload(info=INFO | {"id": KEY[:-1] + "8"}))),
     }
