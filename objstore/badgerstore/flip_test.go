@@ -18,7 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
+	"kmsfs/kms/local"
 	"kmsfs/objstore"
+	"kmsfs/objstore/badgerstore"
 )
 
 // contents are what reading each version of each object gives, by bucket/key@version: a digest, or damaged.
@@ -78,9 +80,10 @@ func digest(t *testing.T, r *rig, bucket, key string, v objstore.VersionID) stri
 	return damaged
 }
 
-// victim is a store with everything in it that a store can have.
-func victim(t *testing.T, r *rig) {
+// victim is a store with everything in it that a store can have. It answers the digests of all that was ever written.
+func victim(t *testing.T, r *rig) (ever map[string]bool) {
 	t.Helper()
+	ever = map[string]bool{digestOf(nil): true}
 	ctx := context.Background()
 	key, err := r.kms.CreateKey(ctx, kms.CreateKeyInput{Description: "victim"})
 	require.NoError(t, err)
@@ -93,20 +96,25 @@ func victim(t *testing.T, r *rig) {
 		} {
 			for _, n := range []int{0, 100, 5000, 70_000, 200_000} {
 				for range 2 {
-					_, err := r.PutObject(ctx, objstore.PutInput{Bucket: name, Encryption: &enc, Body: bytes.NewReader(random(n)),
+					body := random(n)
+					ever[digestOf(body)] = true
+					_, err := r.PutObject(ctx, objstore.PutInput{Bucket: name, Encryption: &enc, Body: bytes.NewReader(body),
 						Key: fmt.Sprintf("%s-%v/%d", strings.ReplaceAll(string(enc.Algorithm), ":", "-"), enc.BucketKey, n)})
 					require.NoError(t, err)
 				}
 			}
 		}
-		addNodes(t, r, b.Root)
+		addNodes(t, r, b.Root, ever)
 		_, err = r.DeleteObject(ctx, name, "AES256-false/100", "", objstore.Condition{})
 		require.NoError(t, err)
 	}
+	return ever
 }
 
+func digestOf(b []byte) string { return fmt.Sprintf("%d %x", len(b), sha256.Sum256(b)) }
+
 // addNodes makes what only a mount makes.
-func addNodes(t *testing.T, r *rig, root objstore.Ino) {
+func addNodes(t *testing.T, r *rig, root objstore.Ino, ever map[string]bool) {
 	t.Helper()
 	ctx := context.Background()
 	dir, err := r.Create(ctx, root, "dir", objstore.NodeInit{Mode: 0o040755})
@@ -120,6 +128,8 @@ func addNodes(t *testing.T, r *rig, root objstore.Ino) {
 	require.NoError(t, err)
 	body := random(6 * chunk)
 	for i := range int64(3) { // versions that share chunks
+		copy(body[i*chunk:], random(chunk))
+		ever[digestOf(body)] = true
 		require.NoError(t, f.Begin(ctx, objstore.Encryption{Algorithm: objstore.KMS}, objstore.BeginKeep))
 		require.NoError(t, f.WriteChunks(i, body[i*chunk:]))
 		_, err = f.Commit(ctx, objstore.AttrChange{})
@@ -215,6 +225,55 @@ func TestEveryByteMatters(t *testing.T) {
 		defer func() { require.NoError(t, r.Close()) }()
 		requireRightOrDamaged(t, r, names, want)
 	})
+}
+
+// A daemon that was killed leaves a journal. One changed bit in it: the store opens as it was, or as it was some changes
+// ago, or says that its journal is damaged; no version ever has other bytes.
+func TestEveryByteOfTheJournalMatters(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	r := open(t, dir)
+	ever := victim(t, r)
+	killed := filepath.Join(t.TempDir(), "store")
+	require.NoError(t, os.CopyFS(killed, os.DirFS(dir)))
+	require.NoError(t, r.Close())
+	refused, flipped := 0, 0
+	for name := range filesOf(t, killed) {
+		if !strings.HasPrefix(name, "journal/") {
+			continue
+		}
+		raw, err := os.ReadFile(filepath.Join(killed, name))
+		require.NoError(t, err)
+		end := len(bytes.TrimRight(raw, "\x00"))
+		for i := range min(16, end) {
+			hurt := filepath.Join(t.TempDir(), "store")
+			require.NoError(t, os.CopyFS(hurt, os.DirFS(killed)))
+			flipBit(t, filepath.Join(hurt, name), int64(i*end/16))
+			refused += requireEarlierOrRefused(t, hurt, ever)
+			require.NoError(t, os.RemoveAll(hurt))
+			flipped++
+		}
+	}
+	t.Logf("%d flips, %d stores refused", flipped, refused)
+	require.GreaterOrEqual(t, flipped, 16)
+	require.Less(t, refused, flipped)
+}
+
+func requireEarlierOrRefused(t *testing.T, dir string, ever map[string]bool) (refused int) {
+	t.Helper()
+	s, err := badgerstore.Open(dir, badgerstore.Options{Secret: local.Derive(rootKey, "kmsfs store v1")})
+	if err != nil {
+		require.ErrorContains(t, err, "journal")
+		return 1
+	}
+	require.NoError(t, s.Close())
+	r := open(t, dir)
+	defer func() { require.NoError(t, r.Close()) }()
+	_, got := snapshot(t, r)
+	for name, digest := range got {
+		require.True(t, ever[digest], "%s has bytes that it never had: %s", name, digest)
+	}
+	requireClean(t, r)
+	return 0
 }
 
 func requireRightOrDamaged(t *testing.T, r *rig, names string, want contents) {
