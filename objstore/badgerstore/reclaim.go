@@ -1,13 +1,11 @@
 package badgerstore
 
 import (
-	"context"
-
 	"kmsfs/objstore/seal"
 )
 
-// pendingFree gives disk space back once the change that made it garbage survives power loss. Before that, power loss
-// would bring back records that refer to it.
+// pendingFree gives disk space back once the change that made it garbage is settled (kv.DB.SettledLSN). Before that, power
+// loss would bring back records that refer to it, or make recovery take them for torn ones.
 type pendingFree struct {
 	lsn   uint64 // of the change
 	bytes int64
@@ -43,7 +41,7 @@ func (s *Store) whenDurable(bytes int64, free func()) {
 
 // freeDurable gives back what can be given back by now.
 func (s *Store) freeDurable() {
-	durable := s.db.SyncedLSN()
+	durable := s.db.SettledLSN()
 	s.mu.Lock()
 	n := 0
 	for n < len(s.frees) && s.frees[n].lsn <= durable {
@@ -66,7 +64,7 @@ func (s *Store) tryFree() {
 
 // freeAll makes everything durable and gives back what that allows.
 func (s *Store) freeAll() error {
-	if err := s.Sync(context.Background()); err != nil {
+	if err := s.db.Settle(); err != nil {
 		return err
 	}
 	s.freeDurable()

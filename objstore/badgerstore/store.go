@@ -98,7 +98,9 @@ func (s *Store) start(o Options) (err error) {
 	if s.data, err = content.Open(filepath.Join(s.dir, "content")); err != nil {
 		return err
 	}
-	s.db, err = kv.Open(s.dir, o.Secret, kv.Options{Logger: o.Logger, SyncEvery: o.SyncEvery, BeforeSync: s.data.Sync})
+	s.db, err = kv.Open(s.dir, o.Secret, kv.Options{
+		Logger: o.Logger, SyncEvery: o.SyncEvery, BeforeSync: s.data.Sync, Intact: s.intact,
+	})
 	if err != nil {
 		return fmt.Errorf("open the metadata of %s: %w", s.dir, err)
 	}

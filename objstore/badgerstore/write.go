@@ -185,6 +185,7 @@ func (f *file) seal(index int64, n int, plain func(k int) []byte) error {
 	})
 	var removed []extent
 	if err == nil {
+		f.src.appended = append(f.src.appended, dependency(f.src.id, int64(first)*int64(size), buf))
 		removed, err = f.src.m.put(extent{index, int64(n), first, uint32(tail)})
 	}
 	f.src.mu.Unlock()
@@ -413,6 +414,7 @@ func (f *file) share(o *file, index, n int64) error {
 		return err
 	}
 	f.session.shared, o.session.shared = true, true
+	f.src.inherit(o.src)
 	for i := index; i < index+n; {
 		o.src.mu.Lock()
 		e, ok, err := o.src.m.next(i)

@@ -34,6 +34,7 @@ func (db *DB) checkpoint() error {
 	if err := db.writeBadger(o); err != nil {
 		return fmt.Errorf("kv: checkpoint: %w", err)
 	}
+	db.checkpointed.Store(o.last)
 	db.thaw()
 	db.counts.checkpoints.Add(1)
 	if err := db.journal.recycle(o.last); err != nil {

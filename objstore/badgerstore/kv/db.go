@@ -43,6 +43,8 @@ type DB struct {
 	stop         chan struct{}
 	stopped      chan struct{}
 
+	checkpointed atomic.Uint64 // LSN of the last checkpoint
+
 	counts counters
 }
 

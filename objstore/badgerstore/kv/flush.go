@@ -44,6 +44,7 @@ func (db *DB) flushTo(lsn uint64) error {
 // flush makes content, then the journal, durable. After a failed fdatasync the kernel may
 // have dropped the dirty pages and call them clean: nothing can be trusted to a retry.
 func (db *DB) flush() error {
+	said := db.journal.said.Load() // read first: it belongs to a record up to upTo, or is older
 	upTo := db.journal.lsn.Load()
 	if err := db.opts.BeforeSync(); err != nil {
 		return err
@@ -55,5 +56,6 @@ func (db *DB) flush() error {
 		db.counts.flushes.Add(1)
 	}
 	db.journal.synced.Store(upTo)
+	db.journal.marked.Store(said)
 	return nil
 }

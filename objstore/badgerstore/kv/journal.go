@@ -19,10 +19,13 @@ type journal struct {
 	secret   []byte
 	segBytes int64
 	openFile func(string) (file, error)
+	intact   func([]byte) bool
 	buf      []byte // writer's scratch
 
 	lsn    atomic.Uint64 // newest record written
 	synced atomic.Uint64 // newest record known durable
+	said   atomic.Uint64 // what the newest record says is durable
+	marked atomic.Uint64 // what a durable record says is durable
 
 	mu       sync.Mutex
 	live     []*segment // GUARDED_BY(mu): oldest first; the last is written if current
@@ -39,7 +42,8 @@ func (j *journal) append(ops *opSet) (uint64, error) {
 		return 0, err
 	}
 	lsn := j.lsn.Load() + 1
-	buf, end, err := seg.write(j.buf, lsn, j.synced.Load(), ops)
+	synced := j.synced.Load()
+	buf, end, err := seg.write(j.buf, lsn, synced, ops)
 	j.keepScratch(buf)
 	if err != nil {
 		j.abandon(seg)
@@ -49,6 +53,7 @@ func (j *journal) append(ops *opSet) (uint64, error) {
 	seg.advance(lsn, end)
 	j.mu.Unlock()
 	j.lsn.Store(lsn)
+	j.said.Store(synced)
 	return lsn, nil
 }
 

@@ -83,7 +83,7 @@ func (db *DB) openJournal() error {
 	}
 	db.journal = &journal{
 		dir: filepath.Join(db.dir, "journal"), secret: db.secrets.journal,
-		segBytes: db.opts.SegmentBytes, openFile: db.opts.openFile,
+		segBytes: db.opts.SegmentBytes, openFile: db.opts.openFile, intact: db.opts.Intact,
 	}
 	segs, err := db.journal.openSegments(db.opts.Segments)
 	if err != nil {

@@ -13,6 +13,7 @@ const (
 	opDelete     = 2
 	opPutData    = 3
 	opDeleteData = 4
+	opDepend     = 5 // what the transaction refers to outside of the store; not applied
 )
 
 // opSet is the content of one transaction: the last operation of each key, and the data
@@ -20,6 +21,7 @@ const (
 type opSet struct {
 	tree *btree.BTreeG[item]
 	data []dataOp
+	deps [][]byte
 	size int // bytes of the encoded form, at most
 }
 
@@ -36,7 +38,7 @@ func (s *opSet) empty() bool { return s.tree.Len() == 0 && len(s.data) == 0 }
 func (s *opSet) reset() {
 	s.tree.Clear(true)
 	clear(s.data)
-	s.data, s.size = s.data[:0], 0
+	s.data, s.deps, s.size = s.data[:0], nil, 0
 }
 
 func (s *opSet) set(key []byte, e *entry) {
@@ -49,11 +51,21 @@ func (s *opSet) setData(d dataOp) {
 	s.size += opSize(len(d.id), len(d.val))
 }
 
+func (s *opSet) depend(ref []byte) {
+	s.deps = append(s.deps, ref)
+	s.size += opSize(len(ref), 0)
+}
+
 // opSize bounds one encoded operation: kind, two lengths, key, value.
 func opSize(key, val int) int { return 1 + 2*5 + key + val }
 
 // encode appends the record's payload.
 func (s *opSet) encode(dst []byte) []byte {
+	for _, ref := range s.deps {
+		dst = append(dst, opDepend)
+		dst = binary.AppendUvarint(dst, uint64(len(ref)))
+		dst = append(dst, ref...)
+	}
 	s.tree.Ascend(func(it item) bool {
 		dst = appendOp(dst, opPut, opDelete, it.e.del, it.key, it.e.val)
 		return true
@@ -123,6 +135,8 @@ func (s *opSet) add(kind byte, key, val []byte) error {
 		s.setData(dataOp{string(key), dataEntry{val: val}})
 	case opDeleteData:
 		s.setData(dataOp{string(key), dataEntry{del: true}})
+	case opDepend:
+		s.depend(key)
 	default:
 		return errOps
 	}

@@ -33,6 +33,10 @@ type Options struct {
 	// Sync. May be nil.
 	BeforeSync func() error
 
+	// Intact reports whether what a transaction depended on ([Tx.Depend]) reached the disk. It is asked at Open for
+	// transactions that are not known to be durable. nil: always.
+	Intact func(ref []byte) bool
+
 	// ReserveBytes is the free space below which LowSpace reports true; 0 is 64 MiB.
 	ReserveBytes int64
 
@@ -53,6 +57,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.BeforeSync == nil {
 		o.BeforeSync = func() error { return nil }
+	}
+	if o.Intact == nil {
+		o.Intact = func([]byte) bool { return true }
 	}
 	if o.ReserveBytes == 0 {
 		o.ReserveBytes = defaultReserve

@@ -19,6 +19,9 @@ type replayed struct {
 // sorts the segments into live and free. It returns a CorruptError if records that were
 // known to be durable are missing. A torn tail, and whatever follows it, is dropped.
 //
+// A record that is not known to be durable and refers to bytes which the disk does not have ends the replay like a torn
+// tail: the disk wrote it before them, and nobody was told that it is durable.
+//
 // With clean, the store was closed in order: all records are in badger, and damage to the
 // journal is of no matter.
 func (j *journal) replay(segs []*segment, checkpoint uint64, clean bool, apply func(lsn uint64, ops *opSet)) error {
@@ -27,14 +30,24 @@ func (j *journal) replay(segs []*segment, checkpoint uint64, clean bool, apply f
 		return err
 	}
 	next, synced := checkpoint+1, checkpoint
+	if !clean {
+		if synced, err = newestSynced(found, checkpoint); err != nil {
+			return err
+		}
+	}
 	for _, r := range found {
 		j.sequence = max(j.sequence, r.head.sequence())
 		r.seg.first, r.seg.last = r.head.first(), r.head.first()-1
 		if clean || (r.before != 0 && r.before <= checkpoint+1) {
 			continue // all of it is in badger
 		}
-		synced = max(synced, r.head.synced())
-		if next, err = r.replay(next, &synced, apply); err != nil {
+		if next, err = r.replay(next, func(lsn uint64, ops *opSet) bool {
+			if lsn > synced && !j.present(ops) {
+				return false
+			}
+			apply(lsn, ops)
+			return true
+		}); err != nil {
 			return err
 		}
 	}
@@ -45,6 +58,38 @@ func (j *journal) replay(segs []*segment, checkpoint uint64, clean bool, apply f
 	j.lsn.Store(next - 1)
 	j.synced.Store(checkpoint)
 	return j.sortSegments(segs, found, checkpoint)
+}
+
+// present asks for everything that a transaction depended on.
+func (j *journal) present(ops *opSet) bool {
+	for _, ref := range ops.deps {
+		if !j.intact(ref) {
+			return false
+		}
+	}
+	return true
+}
+
+// newestSynced is the newest record that any header or record knows to be durable.
+func newestSynced(found []*replayed, checkpoint uint64) (synced uint64, err error) {
+	synced = checkpoint
+	for _, r := range found {
+		if r.before != 0 && r.before <= checkpoint+1 {
+			continue
+		}
+		synced = max(synced, r.head.synced())
+		if r.bytes, err = r.seg.read(r.seg.size); err != nil {
+			return 0, err
+		}
+		for off := recordsStart; ; {
+			rec, ok := r.find(&off)
+			if !ok || r.before != 0 && rec.lsn >= r.before {
+				break
+			}
+			synced = max(synced, rec.synced)
+		}
+	}
+	return synced, nil
 }
 
 // readHeaders returns the segments that have a valid header, oldest first.
@@ -73,13 +118,9 @@ func (j *journal) readHeaders(segs []*segment) ([]*replayed, error) {
 	return found, nil
 }
 
-// replay applies the segment's records from next on and returns the LSN wanted after it.
-// Records after a gap are not applied, but what they know to be durable counts.
-func (r *replayed) replay(next uint64, synced *uint64, apply func(uint64, *opSet)) (uint64, error) {
-	var err error
-	if r.bytes, err = r.seg.read(r.seg.size); err != nil {
-		return next, err
-	}
+// replay applies the segment's records from next on and returns the LSN wanted after it. Records after a gap, or after one
+// that apply refuses, are not applied.
+func (r *replayed) replay(next uint64, apply func(uint64, *opSet) bool) (uint64, error) {
 	defer func() { r.bytes = nil }()
 	for off := recordsStart; ; {
 		rec, ok := r.find(&off)
@@ -89,7 +130,6 @@ func (r *replayed) replay(next uint64, synced *uint64, apply func(uint64, *opSet
 		if r.before != 0 && rec.lsn >= r.before {
 			return next, nil
 		}
-		*synced = max(*synced, rec.synced)
 		r.seg.last = max(r.seg.last, rec.lsn)
 		if rec.lsn != next {
 			continue
@@ -98,7 +138,9 @@ func (r *replayed) replay(next uint64, synced *uint64, apply func(uint64, *opSet
 		if err != nil {
 			return next, &CorruptError{What: "journal", Err: fmt.Errorf("record %d: %w", rec.lsn, err)}
 		}
-		apply(rec.lsn, ops)
+		if !apply(rec.lsn, ops) {
+			return next, nil
+		}
 		next++
 	}
 }

@@ -61,8 +61,30 @@ func (s *Stats) addTables(e *engine) (bytes int64) {
 // LSN is the number of the newest Update.
 func (db *DB) LSN() uint64 { return db.journal.lsn.Load() }
 
-// SyncedLSN is the number of the newest Update that is known to survive power loss.
-func (db *DB) SyncedLSN() uint64 { return db.journal.synced.Load() }
+// SettledLSN is the number of the newest Update that recovery after power loss cannot miss: badger has it, or the disk
+// has a later record which says that it is durable. What it made garbage outside of the store can be given up; earlier
+// transactions that depended on it ([Tx.Depend]) are recovered all the same.
+func (db *DB) SettledLSN() uint64 {
+	return max(db.journal.marked.Load(), db.checkpointed.Load())
+}
+
+// Settle makes every Update that returned before settled. It costs two device flushes.
+func (db *DB) Settle() error {
+	if err := db.Sync(); err != nil {
+		return err
+	}
+	if err := db.mark(); err != nil {
+		return err
+	}
+	return db.Sync()
+}
+
+// mark writes an empty record, which says what is durable by now.
+func (db *DB) mark() error {
+	db.writer.Lock()
+	defer db.writer.Unlock()
+	return db.commit(newOpSet())
+}
 
 // SyncCount returns the number of device flushes of the journal since Open.
 func (db *DB) SyncCount() int64 { return db.counts.flushes.Load() }

@@ -117,6 +117,15 @@ func (tx *Tx) DeleteData(id []byte) {
 	}
 }
 
+// Depend says that the transaction refers to bytes outside of the store that may not be durable yet; ref is for
+// [Options.Intact]. A transaction whose journal record the disk wrote before those bytes is not recovered after power loss,
+// nor is any later one: none of them was acknowledged by Sync.
+func (tx *Tx) Depend(ref []byte) {
+	if tx.check(ref, nil) {
+		tx.ops.depend(append([]byte(nil), ref...))
+	}
+}
+
 func (tx *Tx) check(key, val []byte) bool {
 	switch {
 	case tx.done:
