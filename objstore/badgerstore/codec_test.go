@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 func TestFormatVersion(t *testing.T) {
 	require.Equal(t, 1, storeVersion)
 	require.Equal(t, 1, recordVersion)
+	doc, err := os.ReadFile("FORMAT.md")
+	require.NoError(t, err)
+	require.True(t, bytes.HasPrefix(doc, fmt.Appendf(nil, "# The store on disk, version %d\n", storeVersion)))
 }
 
 // codecs parse a record and write it anew.
