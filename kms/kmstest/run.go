@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
+	"kmsfs/kms/policy"
 )
 
 // Run checks every sentence of kms.Backend's comments. newBackend returns an empty Backend, and arranges for its end with
@@ -52,6 +53,20 @@ func Run(t *testing.T, newBackend func(t *testing.T) kms.Backend) {
 		{"AliasNames", aliasNames},
 		{"AliasOfPendingKey", aliasOfPendingKey},
 		{"ListAliases", listAliases},
+
+		{"Access", access},
+		{"KeyPolicy", keyPolicy},
+		{"Grants", grantLife},
+		{"ListGrants", listGrants},
+		{"Tags", tags},
+		{"AutomaticRotation", automaticRotation},
+		{"NotRotatable", notRotatable},
+		{"MultiRegion", multiRegion},
+		{"Import", importMaterial},
+		{"ImportRefusals", importRefusals},
+		{"Signing", signing},
+		{"Macs", macs},
+		{"RSAEncryption", rsaEncryption},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -151,6 +166,33 @@ func (f *fixture) changes(keyID string) map[kms.Operation]func(context.Context) 
 		kms.OpCreateAlias: func(ctx context.Context) error { return f.b.CreateAlias(ctx, "alias/new", keyID) },
 		kms.OpListKeyRotations: func(ctx context.Context) error {
 			_, err := f.b.ListKeyRotations(ctx, keyID)
+			return err
+		},
+		kms.OpEnableKeyRotation:  func(ctx context.Context) error { return f.b.EnableKeyRotation(ctx, keyID, 90) },
+		kms.OpDisableKeyRotation: func(ctx context.Context) error { return f.b.DisableKeyRotation(ctx, keyID) },
+		kms.OpGetKeyRotationStatus: func(ctx context.Context) error {
+			_, err := f.b.GetKeyRotationStatus(ctx, keyID)
+			return err
+		},
+		kms.OpGetKeyPolicy: func(ctx context.Context) error {
+			_, err := f.b.GetKeyPolicy(ctx, keyID)
+			return err
+		},
+		kms.OpPutKeyPolicy: func(ctx context.Context) error {
+			return f.b.PutKeyPolicy(ctx, keyID, policy.Default("000000000000"))
+		},
+		kms.OpTagResource:   func(ctx context.Context) error { return f.b.TagResource(ctx, keyID, []kms.Tag{{Key: "new"}}) },
+		kms.OpUntagResource: func(ctx context.Context) error { return f.b.UntagResource(ctx, keyID, []string{"new"}) },
+		kms.OpListResourceTags: func(ctx context.Context) error {
+			_, err := f.b.ListResourceTags(ctx, keyID, "", 10)
+			return err
+		},
+		kms.OpListGrants: func(ctx context.Context) error {
+			_, err := f.b.ListGrants(ctx, kms.GrantFilter{KeyID: keyID}, "", 10)
+			return err
+		},
+		kms.OpCreateGrant: func(ctx context.Context) error {
+			_, err := f.b.CreateGrant(ctx, kms.Grant{KeyARN: keyID, Grantee: kms.UserPrincipal("000000000000", "x"), Operations: []kms.Operation{kms.OpDecrypt}})
 			return err
 		},
 	}
