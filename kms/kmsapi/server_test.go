@@ -1,0 +1,280 @@
+package kmsapi_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"kmsfs/kms/kmsapi"
+)
+
+// raw connects to d and sends text.
+func (d *door) raw(text string) net.Conn {
+	d.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+	require.NoError(d.t, err)
+	d.t.Cleanup(func() { c.Close() })
+	_, err = io.WriteString(c, text)
+	require.NoError(d.t, err)
+	return c
+}
+
+// head is a signed request's header as it goes over the wire, for a body of n bytes; -1 is a chunked body.
+func (d *door) head(n int) string {
+	r := d.request("ListKeys", "{}")
+	var b strings.Builder
+	fmt.Fprintf(&b, "POST / HTTP/1.1\r\nHost: %s\r\n", r.URL.Host)
+	if n < 0 {
+		b.WriteString("Transfer-Encoding: chunked\r\n")
+	} else {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", n)
+	}
+	require.NoError(d.t, r.Header.Write(&b))
+	return b.String() + "\r\n"
+}
+
+// TestSlowClients: whoever sends slowly is cut off, and what he was to use up is free again.
+func TestSlowClients(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	d := newDoorWith(t, kmsapi.ServerOptions{HeaderTimeout: limit, ReadTimeout: limit, IdleTimeout: limit, MaxConnections: 2}, nil)
+	for name, text := range map[string]string{
+		"nothing": "", "half a line": "POST / HT", "half a head": "POST / HTTP/1.1\r\nHost: x\r\n",
+		"half a body": d.head(100) + "{", "half a chunk": d.head(-1) + "64\r\n{", "idle": "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			c := d.raw(text)
+			require.NoError(t, c.SetReadDeadline(start.Add(10*time.Second)))
+			answer, err := io.ReadAll(c)
+			require.NoError(t, err, "the server closes the connection")
+			if strings.Contains(name, "body") || strings.Contains(name, "chunk") {
+				require.Contains(t, string(answer), "HTTP/1.1 408 ")
+				require.Contains(t, string(answer), `{"__type":"RequestTimeoutException","message":"The request body came too slowly."}`)
+			}
+			require.Less(t, time.Since(start), 5*time.Second)
+		})
+	}
+	for range 2 { // both places are taken for a while
+		d.raw("POST / HT")
+	}
+	require.Empty(t, d.call("ListKeys", "{}")["Keys"])
+}
+
+func TestOversizedBodies(t *testing.T) {
+	d := newDoor(t)
+	big := `{"KeyId":"` + strings.Repeat("x", kmsapi.MaxBody) + `"}`
+	d.refused(d.request("DescribeKey", big), 413, "RequestEntityTooLargeException", "message", "The request body has more than 262144 bytes.")
+	chunked := d.request("DescribeKey", big)
+	chunked.Body, chunked.ContentLength = io.NopCloser(strings.NewReader(big)), -1
+	d.refused(chunked, 413, "RequestEntityTooLargeException", "message", "The request body has more than 262144 bytes.")
+
+	// said to be long, and refused before any of it is sent
+	c := d.raw(d.head(1 << 40))
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, 413, resp.StatusCode)
+
+	// chunked is as good as any other form
+	small := d.request("ListKeys", "{}")
+	small.Body, small.ContentLength = io.NopCloser(strings.NewReader("{}")), -1
+	require.Equal(t, 200, d.send(small).status)
+}
+
+// TestStrangersSendNoBody: without a known access key the answer comes before the body.
+func TestStrangersSendNoBody(t *testing.T) {
+	d := newDoor(t)
+	for _, authorization := range []string{"", "Authorization: x\r\n"} {
+		c := d.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n" + authorization + "\r\n")
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, 400, resp.StatusCode)
+		require.True(t, resp.Close)
+	}
+}
+
+func TestHugeHeader(t *testing.T) {
+	d := newDoor(t)
+	c := d.raw("POST / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n")
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, 431, resp.StatusCode)
+}
+
+func TestWrongPlace(t *testing.T) {
+	d := newDoor(t)
+	for _, alter := range []func(*http.Request){
+		func(r *http.Request) { r.Method = http.MethodPut },
+		func(r *http.Request) { r.URL.Path = "/other" },
+		func(r *http.Request) { r.Header.Set("Content-Type", "application/json") },
+		func(r *http.Request) { r.Header.Set("X-Amz-Target", "ListKeys") },
+		func(r *http.Request) { r.Header.Set("X-Amz-Target", "TrentService.listkeys") },
+	} {
+		r := d.request("ListKeys", "{}")
+		alter(r)
+		d.sign(r, "{}", time.Now())
+		d.refused(r, 400, "UnknownOperationException", "message", "")
+	}
+}
+
+// TestCaller: the audit record names the user and the door.
+func TestCaller(t *testing.T) {
+	d := newDoor(t)
+	d.key()
+	events := d.audit.Events()
+	require.Len(t, events, 1)
+	require.Equal(t, "arn:aws:iam::000000000000:user/alice", events[0].Caller.Principal)
+	require.Equal(t, "kms", events[0].Caller.Via)
+}
+
+func TestListen(t *testing.T) {
+	certs := kmsapi.OpenCertificates(t.TempDir(), nil)
+	for addr, want := range map[string]string{
+		"127.0.0.1:0": "http://127.0.0.1:", "http://127.0.0.1:0/": "http://127.0.0.1:", "https://127.0.0.1:0": "https://127.0.0.1:",
+		"localhost:0": "http://localhost:", "0.0.0.0:0": "https://localhost:", ":0": "https://localhost:", "https://localhost:0": "https://localhost:",
+	} {
+		s := kmsapi.NewServer(kmsapi.ServerOptions{Certificates: certs})
+		url, err := s.Listen(addr)
+		require.NoError(t, err, addr)
+		require.Regexp(t, "^"+want+"[0-9]+$", url, addr)
+		require.NoError(t, s.Shutdown(context.Background()))
+	}
+	for addr, want := range map[string]string{
+		"http://0.0.0.0:0": "plain HTTP is for loopback addresses only", "http://:0": "plain HTTP is for loopback", "": "write HOST:PORT",
+		"127.0.0.1": "write HOST:PORT", "ftp://127.0.0.1:0": "write HOST:PORT", "127.0.0.1:99999": "invalid port",
+	} {
+		_, err := kmsapi.NewServer(kmsapi.ServerOptions{Certificates: certs}).Listen(addr)
+		require.Error(t, err, addr)
+		require.ErrorContains(t, err, want, addr)
+	}
+	_, err := kmsapi.NewServer(kmsapi.ServerOptions{}).Listen("https://127.0.0.1:0")
+	require.Error(t, err)
+	require.ErrorContains(t, err, "no directory for TLS certificates")
+	s := kmsapi.NewServer(kmsapi.ServerOptions{})
+	url, err := s.Listen("127.0.0.1:0")
+	require.NoError(t, err)
+	_, err = s.Listen(url)
+	require.Error(t, err)
+	require.ErrorContains(t, err, "address already in use")
+	require.NoError(t, s.Shutdown(context.Background()))
+}
+
+// TestTLS: a client that trusts the CA file is served, any other refuses.
+func TestTLS(t *testing.T) {
+	certs := kmsapi.OpenCertificates(filepath.Join(t.TempDir(), "tls"), nil)
+	url := serve(t, kmsapi.NewServer(kmsapi.ServerOptions{Certificates: certs, Handler: newHello()}), "https://127.0.0.1:0")
+	_, err := http.Get(url)
+	require.Error(t, err)
+	require.ErrorContains(t, err, "certificate")
+	text, err := os.ReadFile(certs.CAFile())
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(text))
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	defer transport.CloseIdleConnections()
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		resp, err := (&http.Client{Transport: transport}).Get(strings.Replace(url, "127.0.0.1", host, 1))
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, "HTTP/1.1", resp.Proto)
+		require.GreaterOrEqual(t, resp.TLS.Version, uint16(tls.VersionTLS12))
+	}
+	old := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11}}
+	_, err = (&http.Client{Transport: old}).Get(url)
+	require.Error(t, err)
+}
+
+func newHello() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
+}
+
+func TestCertificates(t *testing.T) {
+	dir, now := filepath.Join(t.TempDir(), "store.tls"), time.Now()
+	clock := func() time.Time { return now }
+	certs := kmsapi.OpenCertificates(dir, clock)
+	require.NoError(t, certs.Add("kms.example.org"))
+	first, err := certs.Get(nil)
+	require.NoError(t, err)
+	require.NoError(t, first.Leaf.VerifyHostname("kms.example.org"))
+	require.NoError(t, first.Leaf.VerifyHostname("::1"))
+	require.False(t, first.Leaf.IsCA)
+	require.Equal(t, elliptic.P256(), first.Leaf.PublicKey.(*ecdsa.PublicKey).Curve)
+	for name, mode := range map[string]os.FileMode{"ca-key.pem": 0o600, "door.pem": 0o600, "ca.pem": 0o644, ".": 0o700} {
+		st, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, mode, st.Mode().Perm(), name)
+	}
+	ca, err := os.ReadFile(certs.CAFile())
+	require.NoError(t, err)
+	require.NotContains(t, string(ca), "PRIVATE")
+
+	serial := func(c *kmsapi.Certificates) string {
+		leaf, err := c.Get(nil)
+		require.NoError(t, err)
+		return leaf.Leaf.SerialNumber.String()
+	}
+	certs = kmsapi.OpenCertificates(dir, clock) // another process
+	require.Equal(t, first.Leaf.SerialNumber.String(), serial(certs))
+	require.NoError(t, os.Remove(certs.CAFile()))
+	now = now.Add(336 * 24 * time.Hour) // less than 30 days are left
+	require.NotEqual(t, first.Leaf.SerialNumber.String(), serial(certs))
+	again, err := os.ReadFile(certs.CAFile())
+	require.NoError(t, err)
+	require.Equal(t, ca, again, "clients keep the CA that they know")
+
+	for name, damage := range map[string]func(path string) error{
+		"can be read or written by others": func(path string) error { return os.Chmod(path, 0o640) },
+		"is damaged":                       func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
+	} {
+		path := filepath.Join(dir, "ca-key.pem")
+		require.NoError(t, damage(path))
+		_, err := kmsapi.OpenCertificates(dir, clock).Get(nil)
+		require.Error(t, err)
+		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, path)
+		require.NoError(t, os.Remove(path))
+	}
+	require.NotEqual(t, first.Leaf.SerialNumber.String(), serial(kmsapi.OpenCertificates(dir, clock)), "a leaf of another CA is not used")
+}
+
+// TestShutdownWaits: a request that is being answered is answered.
+func TestShutdownWaits(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	s := kmsapi.NewServer(kmsapi.ServerOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(started)
+		<-release
+		io.WriteString(w, "done")
+	})})
+	url, err := s.Listen("127.0.0.1:0")
+	require.NoError(t, err)
+	served, answered := make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	go func() {
+		resp, err := http.Get(url)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	<-started
+	time.AfterFunc(100*time.Millisecond, func() { close(release) })
+	require.NoError(t, s.Shutdown(context.Background()))
+	require.NoError(t, <-answered)
+	require.NoError(t, <-served)
+}
