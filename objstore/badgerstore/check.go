@@ -19,6 +19,7 @@ type checker struct {
 	found    func(objstore.Damage)
 	total    int64
 	links    map[objstore.Ino][]link // further names of files with hard links
+	shared   shared
 }
 
 // link is a name that is not the first of its inode.
@@ -32,7 +33,7 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64), fou
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	c := &checker{s: s, ctx: ctx, progress: progress, links: map[objstore.Ino][]link{}}
+	c := &checker{s: s, ctx: ctx, progress: progress, links: map[objstore.Ino][]link{}, shared: shared{}}
 	c.found = func(d objstore.Damage) {
 		c.rep.Damaged++
 		found(d)
@@ -227,6 +228,11 @@ func (c *checker) version(r kv.Reader, in *inode, holder []byte) error {
 		return nil
 	}
 	defer src.close()
+	if n, err := countRefs(r, in.ver.content); err != nil {
+		return err
+	} else if n > 1 {
+		c.shared.add(in.ver.content)
+	}
 	c.chunks(src, in.ver, report)
 	return c.ctx.Err()
 }
@@ -258,13 +264,17 @@ func (c *checker) chunks(src *source, v *version, report func(string)) {
 			break
 		}
 		i = max(i, e.index)
-		n, err := src.chunk(e, i, buf)
+		n := e.length(i)
+		if !c.shared.known(v.content, e, i) {
+			n, err = src.chunk(e, i, buf)
+		}
 		if err != nil {
 			if bad++; bad == 1 {
 				report(fmt.Sprintf("bytes %d to %d are lost: %v", i*chunkSize, i*chunkSize+int64(e.length(i)), err))
 			}
 			continue
 		}
+		c.shared.learn(v.content, e, i)
 		c.rep.Chunks++
 		c.rep.Bytes += int64(n)
 		c.progress(c.rep.Bytes, c.total)
