@@ -16,6 +16,7 @@ const testARN = "arn:aws:kms:us-east-1:000000000000:key/134f2428-cec1-4b25-a1ae-
 func TestStateTable(t *testing.T) {
 	states := []kms.KeyState{
 		kms.StateEnabled, kms.StateDisabled, kms.StatePendingDeletion, kms.StatePendingImport, kms.StateCreating, kms.StateUpdating,
+		kms.StateUnavailable, kms.StatePendingReplicaDeletion,
 	}
 	footnotes := map[string]struct {
 		code kms.Code
@@ -28,18 +29,23 @@ func TestStateTable(t *testing.T) {
 		"6":  {kms.UnsupportedOperationException, " origin is EXTERNAL which is not valid for this operation."},
 		"14": {kms.KMSInvalidStateException, " is creating."},
 		"15": {kms.KMSInvalidStateException, " is updating."},
+		"U":  {kms.KMSInvalidStateException, " is unavailable."},
 	}
 	for _, row := range []struct {
 		ops   string
 		cells string
 	}{
-		{"Encrypt Decrypt ReEncrypt GenerateDataKey GenerateDataKeyWithoutPlaintext", "Y 1 3 5 14 Y"},
-		{"DescribeKey ListKeys ListAliases DeleteAlias ListKeyRotations", "Y Y Y Y Y Y"},
-		{"CreateAlias UpdateAlias UpdateKeyDescription", "Y Y 3 Y Y Y"},
-		{"EnableKey DisableKey", "Y Y 3 5 14 15"},
-		{"ScheduleKeyDeletion", "Y Y 3 Y Y 15"},
-		{"CancelKeyDeletion", "4 4 Y 4 4 4"},
-		{"RotateKeyOnDemand", "Y 1 3 6 14 Y"},
+		{"Encrypt Decrypt ReEncrypt GenerateDataKey GenerateDataKeyWithoutPlaintext", "Y 1 3 5 14 Y U 3"},
+		{"Sign Verify GenerateMac VerifyMac GetPublicKey CreateGrant", "Y 1 3 5 14 Y U 3"},
+		{"DescribeKey ListKeys ListAliases DeleteAlias ListKeyRotations", "Y Y Y Y Y Y Y Y"},
+		{"RetireGrant RevokeGrant ListGrants ListRetirableGrants GetKeyPolicy PutKeyPolicy ListKeyPolicies ListResourceTags", "Y Y Y Y Y Y Y Y"},
+		{"CreateAlias UpdateAlias UpdateKeyDescription TagResource UntagResource", "Y Y 3 Y Y Y Y 3"},
+		{"EnableKey DisableKey", "Y Y 3 5 14 15 Y 3"},
+		{"ScheduleKeyDeletion", "Y Y 3 Y Y 15 Y 3"},
+		{"CancelKeyDeletion", "4 4 Y 4 4 4 4 Y"},
+		{"RotateKeyOnDemand EnableKeyRotation DisableKeyRotation", "Y 1 3 6 14 Y U 3"},
+		{"GetKeyRotationStatus", "Y Y Y 6 Y Y Y Y"},
+		{"GetParametersForImport ImportKeyMaterial DeleteImportedKeyMaterial", "Y Y 3 Y 14 15 Y 3"},
 	} {
 		cells := strings.Fields(row.cells)
 		require.Len(t, cells, len(states))
