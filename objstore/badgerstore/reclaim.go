@@ -64,6 +64,12 @@ func (s *Store) tryFree() {
 
 // freeAll makes everything durable and gives back what that allows.
 func (s *Store) freeAll() error {
+	s.mu.Lock()
+	none := len(s.frees) == 0
+	s.mu.Unlock()
+	if none {
+		return nil
+	}
 	if err := s.db.Settle(); err != nil {
 		return err
 	}

@@ -337,7 +337,7 @@ func (s *Store) sweep(id seal.ContentID) (freed int64, err error) {
 		return before, err
 	}
 	if before > 0 {
-		if err := s.db.Sync(); err != nil { // power loss must not bring back records that use what is given back
+		if err := s.db.Settle(); err != nil { // power loss must not bring back records that use what is given back
 			return 0, err
 		}
 		if err := s.punchAllBut(id, l); err != nil {
