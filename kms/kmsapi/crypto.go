@@ -13,22 +13,22 @@ type use struct {
 	DryRun      bool
 }
 
-// dryRun is the answer to a request that was done but for its effect, where it asked for that.
-func (u use) dryRun() error {
-	if u.DryRun {
-		return kms.Errorf(kms.DryRunOperationException, "The request would have succeeded, but the DryRun option is set.")
-	}
-	return nil
-}
-
 func algorithms() []string {
 	return []string{kms.SpecSymmetricDefault, "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"}
 }
 
-// symmetric refuses an algorithm that no symmetric key has.
-func symmetric(algorithm *string) error {
-	if algorithm != nil && *algorithm != kms.SpecSymmetricDefault {
-		return kms.Errorf(kms.InvalidKeyUsageException, "Algorithm %s is incompatible with key spec %s.", *algorithm, kms.SpecSymmetricDefault)
+// algorithm is *p, or AWS's default.
+func algorithm(p *string) string {
+	if p == nil {
+		return kms.SpecSymmetricDefault
+	}
+	return *p
+}
+
+// symmetric refuses an algorithm that ReEncrypt does not have here.
+func symmetric(p *string) error {
+	if algorithm(p) != kms.SpecSymmetricDefault {
+		return unsupported("ReEncrypt with " + *p)
 	}
 	return nil
 }
@@ -55,17 +55,12 @@ type encryptAnswer struct {
 
 func encrypt(ctx context.Context, s *kms.Service, in *encryptRequest) (*encryptAnswer, error) {
 	defer kms.Wipe(in.Plaintext)
-	if err := symmetric(in.EncryptionAlgorithm); err != nil {
-		return nil, err
-	}
-	c, err := s.Encrypt(ctx, kms.EncryptInput{KeyID: *in.KeyId, Context: in.EncryptionContext, Plaintext: in.Plaintext})
-	if err == nil {
-		err = in.dryRun()
-	}
+	c, err := s.Encrypt(ctx, kms.EncryptInput{KeyID: *in.KeyId, Context: in.EncryptionContext, Plaintext: in.Plaintext,
+		Algorithm: text(in.EncryptionAlgorithm), GrantTokens: in.GrantTokens, DryRun: in.DryRun})
 	if err != nil {
 		return nil, err
 	}
-	return &encryptAnswer{CiphertextBlob: c.Blob, EncryptionAlgorithm: kms.SpecSymmetricDefault, KeyId: c.KeyARN}, nil
+	return &encryptAnswer{CiphertextBlob: c.Blob, EncryptionAlgorithm: algorithm(in.EncryptionAlgorithm), KeyId: c.KeyARN}, nil
 }
 
 type recipient struct {
@@ -105,18 +100,12 @@ func decrypt(ctx context.Context, s *kms.Service, in *decryptRequest) (*decryptA
 	if err := in.Recipient.supported(); err != nil {
 		return nil, err
 	}
-	if err := symmetric(in.EncryptionAlgorithm); err != nil {
-		return nil, err
-	}
-	p, err := s.Decrypt(ctx, kms.DecryptInput{KeyID: text(in.KeyId), Context: in.EncryptionContext, Blob: in.CiphertextBlob})
-	if err == nil {
-		err = in.dryRun()
-	}
+	p, err := s.Decrypt(ctx, kms.DecryptInput{KeyID: text(in.KeyId), Context: in.EncryptionContext, Blob: in.CiphertextBlob,
+		Algorithm: text(in.EncryptionAlgorithm), GrantTokens: in.GrantTokens, DryRun: in.DryRun})
 	if err != nil {
-		kms.Wipe(p.Bytes)
 		return nil, err
 	}
-	return &decryptAnswer{EncryptionAlgorithm: kms.SpecSymmetricDefault, KeyId: p.KeyARN, KeyMaterialId: p.MaterialID, Plaintext: p.Bytes}, nil
+	return &decryptAnswer{EncryptionAlgorithm: algorithm(in.EncryptionAlgorithm), KeyId: p.KeyARN, KeyMaterialId: p.MaterialID, Plaintext: p.Bytes}, nil
 }
 
 type reEncryptRequest struct {
@@ -152,10 +141,7 @@ func reEncrypt(ctx context.Context, s *kms.Service, in *reEncryptRequest) (*reEn
 		}
 	}
 	r, err := s.ReEncrypt(ctx, kms.ReEncryptInput{Blob: in.CiphertextBlob, SourceKeyID: text(in.SourceKeyId), SourceContext: in.SourceEncryptionContext,
-		KeyID: *in.DestinationKeyId, Context: in.DestinationEncryptionContext})
-	if err == nil {
-		err = in.dryRun()
-	}
+		KeyID: *in.DestinationKeyId, Context: in.DestinationEncryptionContext, GrantTokens: in.GrantTokens, DryRun: in.DryRun})
 	if err != nil {
 		return nil, err
 	}
@@ -215,12 +201,9 @@ func dataKey(ctx context.Context, s *kms.Service, in *dataKeyRequest, withoutPla
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.GenerateDataKey(ctx, kms.GenerateDataKeyInput{KeyID: *in.KeyId, Context: in.EncryptionContext, Bytes: n, WithoutPlaintext: withoutPlaintext})
-	if err == nil {
-		err = in.dryRun()
-	}
+	k, err := s.GenerateDataKey(ctx, kms.GenerateDataKeyInput{KeyID: *in.KeyId, Context: in.EncryptionContext, Bytes: n,
+		WithoutPlaintext: withoutPlaintext, GrantTokens: in.GrantTokens, DryRun: in.DryRun})
 	if err != nil {
-		kms.Wipe(k.Plaintext)
 		return nil, err
 	}
 	return &dataKeyAnswer{CiphertextBlob: k.Blob, KeyId: k.KeyARN, KeyMaterialId: k.MaterialID, Plaintext: k.Plaintext}, nil

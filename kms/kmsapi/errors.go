@@ -57,6 +57,11 @@ func table() map[kms.Code]row {
 		kms.MalformedPolicyException:      {status: client},
 		kms.ConflictException:             {status: client},
 		kms.TagException:                  {status: client},
+		kms.KMSInvalidSignatureException:  {status: client},
+		kms.KMSInvalidMacException:        {status: client},
+		kms.IncorrectKeyMaterialException: {status: client},
+		kms.InvalidImportTokenException:   {status: client},
+		kms.ExpiredImportTokenException:   {status: client},
 
 		missingToken:        {status: client},
 		incompleteSignature: {status: client},

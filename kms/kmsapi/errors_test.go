@@ -148,7 +148,10 @@ func errorRows() [][4]string {
 		{"Decrypt", `{"CiphertextBlob":"not base64!"}`, "SerializationException", "The request body is not valid JSON."},
 		{"Encrypt", "{\"KeyId\":\"\xff\"}", "SerializationException", "The request body is not valid UTF-8 text."},
 		{"Encrypt", `{"KeyId":"$ID","EncryptionContext":{"a":"\ud800"}` + use, "SerializationException", "The request body is not valid UTF-8 text."},
-		{"Sign", `{}`, "UnsupportedOperationException", "The operation Sign is not supported by this key service."},
+		{"ReplicateKey", `{}`, "UnsupportedOperationException", "The operation ReplicateKey is not supported by this key service."},
+		{"TagResource", `{"KeyId":"$ID","Tags":[{"TagKey":"a","TagValue":"b"},{"TagKey":"x"}]}`, invalid, oneError + "Value null at 'tags.2.member.tagValue' failed to satisfy constraint: Member must not be null"},
+		{"Sign", `{"KeyId":"$ID","Message":"eA==","SigningAlgorithm":"ECDSA_SHA_256"}`, "InvalidKeyUsageException", "$ARN key usage is ENCRYPT_DECRYPT which is not valid for Sign."},
+		{"GetKeyPolicy", `{"KeyId":"$PENDING","PolicyName":"other"}`, notFound, "No such policy exists"},
 	}
 	for _, op := range []string{
 		`Encrypt {"KeyId":"$ID","Plaintext":"eA==","DryRun":true}`, `GenerateDataKey {"KeyId":"$ID","KeySpec":"AES_128","DryRun":true}`,

@@ -18,14 +18,19 @@ type keyMetadata struct {
 	Description                 string
 	Enabled                     bool
 	EncryptionAlgorithms        []string `json:",omitempty"`
+	ExpirationModel             string   `json:",omitempty"`
 	KeyId                       string
 	KeyManager                  string
 	KeySpec                     string
 	KeyState                    kms.KeyState
 	KeyUsage                    string
+	MacAlgorithms               []string `json:",omitempty"`
 	MultiRegion                 bool
+	MultiRegionConfiguration    *multiRegion `json:",omitempty"`
 	Origin                      string
-	PendingDeletionWindowInDays int `json:",omitempty"`
+	PendingDeletionWindowInDays int        `json:",omitempty"`
+	SigningAlgorithms           []string   `json:",omitempty"`
+	ValidTo                     *timestamp `json:",omitempty"`
 }
 
 func metadata(m kms.KeyMetadata) keyMetadata {
@@ -34,10 +39,26 @@ func metadata(m kms.KeyMetadata) keyMetadata {
 		DeletionDate: at(m.DeletionDate), Description: m.Description, Enabled: m.Enabled(), KeyId: m.ID, KeyManager: m.Manager, KeySpec: m.Spec,
 		KeyState: m.State, KeyUsage: m.Usage, Origin: m.Origin, PendingDeletionWindowInDays: m.PendingWindowDays,
 	}
-	if m.Usage == kms.UsageEncryptDecrypt && m.Spec == kms.SpecSymmetricDefault {
-		out.EncryptionAlgorithms = []string{kms.SpecSymmetricDefault}
+	out.EncryptionAlgorithms, out.SigningAlgorithms, out.MacAlgorithms = m.EncryptionAlgorithms(), m.SigningAlgorithms(), m.MacAlgorithms()
+	out.ExpirationModel, out.ValidTo = m.ExpirationModel, at(m.ValidTo)
+	if m.MultiRegion {
+		out.MultiRegion, out.MultiRegionConfiguration = true, alone(m.ARN)
 	}
 	return out
+}
+
+// multiRegion says where the replicas of a key are.
+type multiRegion struct {
+	MultiRegionKeyType string
+	PrimaryKey         regionKey
+	ReplicaKeys        []regionKey
+}
+
+type regionKey struct{ Arn, Region string }
+
+// alone is a multi-Region key without replicas, as they all are here.
+func alone(arn string) *multiRegion {
+	return &multiRegion{"PRIMARY", regionKey{arn, strings.Split(arn, ":")[3]}, []regionKey{}}
 }
 
 // keyRequest names a key and asks no more.
@@ -55,11 +76,12 @@ type keyMetadataAnswer struct{ KeyMetadata keyMetadata }
 
 type createKeyRequest struct {
 	Policy, Description, KeyUsage, CustomerMasterKeySpec, KeySpec, Origin, CustomKeyStoreId, XksKeyId *string
-	Tags                                                                                              []struct{ TagKey, TagValue *string }
+	Tags                                                                                              []tag
 	BypassPolicyLockoutSafetyCheck, MultiRegion                                                       bool
 }
 
 func (r *createKeyRequest) check(v *violations) {
+	checkTags(v, r.Tags)
 	v.oneOf("keyUsage", r.KeyUsage, keyUsages())
 	v.oneOf("customerMasterKeySpec", r.CustomerMasterKeySpec, keySpecs())
 	v.oneOf("keySpec", r.KeySpec, keySpecs())
@@ -75,43 +97,31 @@ func keySpecs() []string {
 		"HMAC_224 HMAC_256 HMAC_384 HMAC_512 SM2 ML_DSA_44 ML_DSA_65 ML_DSA_87 ECC_NIST_EDWARDS25519")
 }
 
-// createKey makes a symmetric key. A multi-Region key is one that nothing replicates: it is made as a single-Region key.
 func createKey(ctx context.Context, s *kms.Service, in *createKeyRequest) (*keyMetadataAnswer, error) {
-	if err := in.supported(); err != nil {
+	spec, err := in.spec()
+	if err != nil {
 		return nil, err
 	}
-	m, err := s.CreateKey(ctx, kms.CreateKeyInput{Description: text(in.Description)})
+	if in.CustomKeyStoreId != nil || in.XksKeyId != nil {
+		return nil, unsupported("a custom key store")
+	}
+	m, err := s.CreateKey(ctx, kms.CreateKeyInput{Description: text(in.Description), Spec: spec, Usage: text(in.KeyUsage), Origin: text(in.Origin),
+		MultiRegion: in.MultiRegion, Policy: text(in.Policy), Tags: plainTags(in.Tags), BypassLockoutCheck: in.BypassPolicyLockoutSafetyCheck})
 	if err != nil {
 		return nil, err
 	}
 	return &keyMetadataAnswer{metadata(m)}, nil
 }
 
-// supported refuses what the service cannot do yet, rather than make a key that is not what was asked for.
-func (r *createKeyRequest) supported() error {
-	spec := r.KeySpec
-	if spec == nil {
-		spec = r.CustomerMasterKeySpec
-	} else if r.CustomerMasterKeySpec != nil && *r.CustomerMasterKeySpec != *spec {
-		return kms.Errorf(kms.ValidationException, "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
+// spec is KeySpec, or the old name of it.
+func (r *createKeyRequest) spec() (string, error) {
+	if r.KeySpec != nil && r.CustomerMasterKeySpec != nil && *r.KeySpec != *r.CustomerMasterKeySpec {
+		return "", kms.Errorf(kms.ValidationException, "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
 	}
-	switch {
-	case spec != nil && *spec != kms.SpecSymmetricDefault && r.KeyUsage == nil:
-		return kms.Errorf(kms.ValidationException, "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
-	case spec != nil && *spec != kms.SpecSymmetricDefault:
-		return unsupported("KeySpec " + *spec)
-	case r.KeyUsage != nil && *r.KeyUsage != kms.UsageEncryptDecrypt:
-		return kms.Errorf(kms.ValidationException, "KeyUsage %s is not compatible with KeySpec %s", *r.KeyUsage, kms.SpecSymmetricDefault)
-	case r.Origin != nil && *r.Origin != kms.OriginAWSKMS:
-		return unsupported("Origin " + *r.Origin)
-	case r.CustomKeyStoreId != nil || r.XksKeyId != nil:
-		return unsupported("a custom key store")
-	case r.Policy != nil:
-		return unsupported("Policy")
-	case len(r.Tags) > 0:
-		return unsupported("Tags")
+	if r.KeySpec != nil {
+		return *r.KeySpec, nil
 	}
-	return nil
+	return text(r.CustomerMasterKeySpec), nil
 }
 
 func unsupported(what string) *kms.Error {

@@ -13,25 +13,46 @@ func operations() map[string]operation {
 	ops := map[string]operation{
 		"CancelKeyDeletion":               serveJSON(cancelKeyDeletion),
 		"CreateAlias":                     serveJSON(createAlias),
+		"CreateGrant":                     serveJSON(createGrant),
 		"CreateKey":                       serveJSON(createKey),
 		"Decrypt":                         serveJSON(decrypt),
 		"DeleteAlias":                     serveJSON(deleteAlias),
+		"DeleteImportedKeyMaterial":       serveJSON(deleteImportedKeyMaterial),
 		"DescribeKey":                     serveJSON(describeKey),
 		"DisableKey":                      serveJSON(disableKey),
+		"DisableKeyRotation":              serveJSON(disableKeyRotation),
 		"EnableKey":                       serveJSON(enableKey),
+		"EnableKeyRotation":               serveJSON(enableKeyRotation),
 		"Encrypt":                         serveJSON(encrypt),
 		"GenerateDataKey":                 serveJSON(generateDataKey),
 		"GenerateDataKeyWithoutPlaintext": serveJSON(generateDataKeyWithoutPlaintext),
+		"GenerateMac":                     serveJSON(generateMac),
 		"GenerateRandom":                  serveJSON(generateRandom),
+		"GetKeyPolicy":                    serveJSON(getKeyPolicy),
 		"GetKeyRotationStatus":            serveJSON(getKeyRotationStatus),
+		"GetParametersForImport":          serveJSON(getParametersForImport),
+		"GetPublicKey":                    serveJSON(getPublicKey),
+		"ImportKeyMaterial":               serveJSON(importKeyMaterial),
 		"ListAliases":                     serveJSON(listAliases),
+		"ListGrants":                      serveJSON(listGrants),
+		"ListKeyPolicies":                 serveJSON(listKeyPolicies),
 		"ListKeyRotations":                serveJSON(listKeyRotations),
 		"ListKeys":                        serveJSON(listKeys),
+		"ListResourceTags":                serveJSON(listResourceTags),
+		"ListRetirableGrants":             serveJSON(listRetirableGrants),
+		"PutKeyPolicy":                    serveJSON(putKeyPolicy),
 		"ReEncrypt":                       serveJSON(reEncrypt),
+		"RetireGrant":                     serveJSON(retireGrant),
+		"RevokeGrant":                     serveJSON(revokeGrant),
 		"RotateKeyOnDemand":               serveJSON(rotateKeyOnDemand),
 		"ScheduleKeyDeletion":             serveJSON(scheduleKeyDeletion),
+		"Sign":                            serveJSON(sign),
+		"TagResource":                     serveJSON(tagResource),
+		"UntagResource":                   serveJSON(untagResource),
 		"UpdateAlias":                     serveJSON(updateAlias),
 		"UpdateKeyDescription":            serveJSON(updateKeyDescription),
+		"Verify":                          serveJSON(verify),
+		"VerifyMac":                       serveJSON(verifyMac),
 	}
 	for _, name := range missing() {
 		ops[name] = func(context.Context, *kms.Service, []byte) (any, error) {
@@ -43,9 +64,7 @@ func operations() map[string]operation {
 
 // missing lists the operations of AWS KMS that the service does not have.
 func missing() []string {
-	return strings.Fields("ConnectCustomKeyStore CreateCustomKeyStore CreateGrant Decapsulate DeleteCustomKeyStore DeleteImportedKeyMaterial " +
-		"DeriveSharedSecret DescribeCustomKeyStores DisableKeyRotation DisconnectCustomKeyStore EnableKeyRotation Encapsulate GenerateDataKeyPair " +
-		"GenerateDataKeyPairWithoutPlaintext GenerateMac GetKeyLastUsage GetKeyPolicy GetParametersForImport GetPublicKey " +
-		"ImportKeyMaterial ListGrants ListKeyPolicies ListResourceTags ListRetirableGrants PutKeyPolicy ReplicateKey RetireGrant " +
-		"RevokeGrant Sign TagResource UntagResource UpdateCustomKeyStore UpdatePrimaryRegion Verify VerifyMac")
+	return strings.Fields("ConnectCustomKeyStore CreateCustomKeyStore Decapsulate DeleteCustomKeyStore DeriveSharedSecret " +
+		"DescribeCustomKeyStores DisconnectCustomKeyStore Encapsulate GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext " +
+		"GetKeyLastUsage ReplicateKey UpdateCustomKeyStore UpdatePrimaryRegion")
 }

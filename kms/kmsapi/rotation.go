@@ -16,18 +16,37 @@ func rotateKeyOnDemand(ctx context.Context, s *kms.Service, in *keyRequest) (*ke
 	return &keyIDAnswer{m.ARN}, nil
 }
 
-type rotationStatusAnswer struct {
-	KeyId              string
-	KeyRotationEnabled bool
+type enableRotationRequest struct {
+	KeyId                *string
+	RotationPeriodInDays *int64
 }
 
-// getKeyRotationStatus answers what is so: no key is rotated by itself.
+func (r *enableRotationRequest) check(v *violations) {
+	v.required("keyId", r.KeyId != nil)
+	v.between("rotationPeriodInDays", r.RotationPeriodInDays, 90, 2560)
+}
+
+func enableKeyRotation(ctx context.Context, s *kms.Service, in *enableRotationRequest) (*nothing, error) {
+	return nil, s.EnableKeyRotation(ctx, *in.KeyId, number(in.RotationPeriodInDays))
+}
+
+func disableKeyRotation(ctx context.Context, s *kms.Service, in *keyRequest) (*nothing, error) {
+	return nil, s.DisableKeyRotation(ctx, *in.KeyId)
+}
+
+type rotationStatusAnswer struct {
+	KeyId                string
+	KeyRotationEnabled   bool
+	NextRotationDate     *timestamp `json:",omitempty"`
+	RotationPeriodInDays int        `json:",omitempty"`
+}
+
 func getKeyRotationStatus(ctx context.Context, s *kms.Service, in *keyRequest) (*rotationStatusAnswer, error) {
-	m, err := s.DescribeKey(ctx, *in.KeyId)
+	st, err := s.GetKeyRotationStatus(ctx, *in.KeyId)
 	if err != nil {
 		return nil, err
 	}
-	return &rotationStatusAnswer{KeyId: m.ARN}, nil
+	return &rotationStatusAnswer{KeyId: *in.KeyId, KeyRotationEnabled: st.Enabled, NextRotationDate: at(st.Next), RotationPeriodInDays: st.PeriodDays}, nil
 }
 
 const allMaterial = "ALL_KEY_MATERIAL"
@@ -88,12 +107,9 @@ func listKeyRotations(ctx context.Context, s *kms.Service, in *listRotationsRequ
 }
 
 func rotationOf(keyID string, r kms.Rotation) rotation {
-	out := rotation{KeyId: keyID[strings.LastIndexByte(keyID, '/')+1:], KeyMaterialId: r.MaterialID, KeyMaterialState: "NON_CURRENT", RotationDate: at(r.Date)}
+	out := rotation{KeyId: keyID[strings.LastIndexByte(keyID, '/')+1:], KeyMaterialId: r.MaterialID, KeyMaterialState: "NON_CURRENT", RotationDate: at(r.Date), RotationType: r.Type}
 	if r.Current {
 		out.KeyMaterialState = "CURRENT"
-	}
-	if !r.Date.IsZero() {
-		out.RotationType = "ON_DEMAND"
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,16 @@ type timestamp time.Time
 func (t timestamp) MarshalJSON() ([]byte, error) {
 	ms := time.Time(t).UnixMilli()
 	return strconv.AppendFloat(nil, float64(ms)/1000, 'f', -1, 64), nil
+}
+
+// UnmarshalJSON is json.Unmarshaler's.
+func (t *timestamp) UnmarshalJSON(b []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(b, &seconds); err != nil || math.Abs(seconds) > 1<<38 { // over 8,000 years
+		return &json.UnmarshalTypeError{Value: "no timestamp", Field: "timestamp", Type: reflect.TypeFor[timestamp]()}
+	}
+	*t = timestamp(time.UnixMilli(int64(seconds * 1000)).UTC())
+	return nil
 }
 
 // at is nil for the zero time, so that the member is left out.
