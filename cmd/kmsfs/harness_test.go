@@ -40,7 +40,12 @@ func benchIn(t testing.TB, dir string) *bench {
 	b := &bench{t: t, dir: dir, store: filepath.Join(dir, "store"), mnt: filepath.Join(dir, "mnt")}
 	require.NoError(t, os.MkdirAll(b.mnt, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml"), nil, 0o600))
-	t.Cleanup(func() { endDaemons(dir) })
+	t.Cleanup(func() {
+		endDaemons(dir)
+		if log, err := os.ReadFile(b.store + ".log"); t.Failed() && err == nil {
+			t.Logf("the end of the daemon's log:\n%s", log[max(0, len(log)-4000):])
+		}
+	})
 	return b
 }
 
