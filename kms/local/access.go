@@ -41,7 +41,17 @@ func (p *Provider) Access(ctx context.Context, keyID string, blob []byte) (*kms.
 	if err != nil {
 		return nil, err
 	}
-	return k.access, nil
+	return p.accessNow(k), nil
+}
+
+// accessNow is what was compiled, unless time has changed the key.
+func (p *Provider) accessNow(k *key) *kms.Access {
+	if k.info.ValidTo == 0 || !k.expired(p.now().UnixNano()) {
+		return k.access
+	}
+	a := *k.access
+	a.Key = p.metadata(k)
+	return &a
 }
 
 func (p *Provider) accessOfBlob(ctx context.Context, blob []byte) (*kms.Access, error) {
@@ -58,7 +68,7 @@ func (p *Provider) accessOfBlob(ctx context.Context, blob []byte) (*kms.Access, 
 	if err != nil {
 		return nil, err
 	}
-	return k.access, nil
+	return p.accessNow(k), nil
 }
 
 // PutKeyPolicy is kms.Policies'.

@@ -53,16 +53,14 @@ func (p *Provider) use(ctx context.Context, op kms.Operation, keyID string, fn f
 			return err
 		}
 	}
-	if err := p.dueNow(ctx, ref); err != nil {
-		return err
-	}
+	p.dueNow(ctx, ref)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	k, err := p.find(ref)
 	if err != nil {
 		return err
 	}
-	if err := kms.CheckUse(op, k.metadata()); err != nil {
+	if err := kms.CheckUse(op, p.metadata(k)); err != nil {
 		return err
 	}
 	return fn(k)
@@ -95,11 +93,7 @@ func (p *Provider) decrypt(op kms.Operation, in kms.DecryptInput) ([]byte, *key,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	m := k.metadata()
-	if k.expired(p.now().UnixNano()) {
-		m.State = kms.StatePendingImport
-	}
-	if err := kms.CheckUse(op, m); err != nil {
+	if err := kms.CheckUse(op, p.metadata(k)); err != nil {
 		return nil, nil, nil, err
 	}
 	plaintext, used, err := openBlob(k, h, sealed, in.Context)

@@ -27,13 +27,14 @@ func (k *key) nextEvent() int64 {
 	return 0
 }
 
-// arm sets the timer for the next event. The caller holds mu for writing.
+// arm sets the timer for the next event, but after a failure not before the pause is over. The caller holds mu for writing.
 func (p *Provider) arm() {
 	wait := time.Duration(-1)
 	now := p.now()
+	pause := min(dueCheck, p.retry.Sub(now))
 	for _, k := range p.keys {
 		if at := k.nextEvent(); at != 0 {
-			if d := max(0, min(dueCheck, time.Unix(0, at).Sub(now))); wait < 0 || d < wait {
+			if d := max(0, pause, min(dueCheck, time.Unix(0, at).Sub(now))); wait < 0 || d < wait {
 				wait = d
 			}
 		}
@@ -47,22 +48,21 @@ func (p *Provider) arm() {
 	}
 }
 
-// expire is the timer's. After a failure it tries again later; a key that is due is not used all the same.
-func (p *Provider) expire() {
-	if p.DoDue(context.Background()) == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.timer = time.AfterFunc(dueCheck, p.expire)
-	}
-}
+// expire is the timer's.
+func (p *Provider) expire() { _ = p.DoDue(context.Background()) } // after a failure it is armed again, and a key that is due is not used
 
 // DoDue destroys keys whose waiting period is over, rotates those whose time has come, and destroys imported material that
-// has expired. It runs by itself.
+// has expired. It runs by itself; after a failure, again in an hour.
 func (p *Provider) DoDue(ctx context.Context) error {
-	return errors.Join(p.DeleteDue(ctx), p.changeDue(ctx))
+	err := errors.Join(p.DeleteDue(ctx), p.changeDue(ctx))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retry = time.Time{}
+	if err != nil {
+		p.retry = p.now().Add(dueCheck)
+	}
+	p.arm()
+	return err
 }
 
 func (p *Provider) changeDue(ctx context.Context) error {
@@ -75,9 +75,6 @@ func (p *Provider) changeDue(ctx context.Context) error {
 	for _, old := range p.keysToChange() {
 		errs = append(errs, p.changeOne(old))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.arm()
 	return errors.Join(errs...)
 }
 
@@ -106,21 +103,26 @@ func (p *Provider) changeOne(old *key) error {
 	return p.replace(k, nil)
 }
 
-// dueNow does what is due with a key before it is used, where the timer was late. That a rotation could not be saved does
-// not hinder the use: it will be tried again. A key without anything to do costs a comparison.
-func (p *Provider) dueNow(ctx context.Context, ref kms.KeyRef) error {
+// dueNow does what is due with a key before it is used, where the timer was late. That it could not be saved does not hinder the
+// use of a key that is to be rotated. A key without anything to do costs a comparison.
+func (p *Provider) dueNow(ctx context.Context, ref kms.KeyRef) {
 	p.mu.RLock()
 	k, err := p.find(ref)
+	retry := p.retry
 	p.mu.RUnlock()
 	if err != nil || k.nextEvent() == 0 {
-		return nil // what is wrong with the key, its use will say
+		return // what is wrong with the key, its use will say
 	}
-	now := p.now().UnixNano()
-	if k.nextEvent() > now {
-		return nil
+	if now := p.now(); k.nextEvent() <= now.UnixNano() && !now.Before(retry) {
+		_ = p.DoDue(ctx)
 	}
-	if err := p.changeDue(ctx); err != nil && k.expired(now) {
-		return err
+}
+
+// metadata is the key's as of now: without imported material that has expired, though the disk may still have it.
+func (p *Provider) metadata(k *key) kms.KeyMetadata {
+	m := k.metadata()
+	if k.info.ValidTo != 0 && k.expired(p.now().UnixNano()) && m.State != kms.StatePendingDeletion {
+		m.State = kms.StatePendingImport
 	}
-	return nil
+	return m
 }

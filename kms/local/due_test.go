@@ -117,6 +117,9 @@ func TestRotationThatCannotBeSaved(t *testing.T) {
 	require.Len(t, rotations(t, p, k.ID), 1)
 	rec.Fail(nil)
 	requireOpens(t, p, seal(t, p, k.ID))
+	require.Len(t, rotations(t, p, k.ID), 1, "not before the pause is over")
+	c.add(1)
+	requireOpens(t, p, seal(t, p, k.ID))
 	require.Len(t, rotations(t, p, k.ID), 2)
 }
 
@@ -146,10 +149,17 @@ func TestImportedMaterialExpires(t *testing.T) {
 	_, err = p.Decrypt(t.Context(), kms.DecryptInput{Blob: blob})
 	require.EqualError(t, err, "KMSInvalidStateException: "+k.ARN+" is pending import.")
 	_, err = p.Encrypt(t.Context(), kms.EncryptInput{KeyID: k.ID, Plaintext: []byte("x")})
-	require.ErrorIs(t, err, kms.KMSInternalException)
+	require.EqualError(t, err, "KMSInvalidStateException: "+k.ARN+" is pending import.")
+	m, err := p.DescribeKey(t.Context(), k.ID)
+	require.NoError(t, err)
+	require.Equal(t, kms.StatePendingImport, m.State)
+	require.Empty(t, m.MaterialID)
+	a, err := p.Access(t.Context(), k.ID, nil)
+	require.NoError(t, err)
+	require.Equal(t, kms.StatePendingImport, a.Key.State)
 	rec.Fail(nil)
 	require.NoError(t, p.DoDue(t.Context()))
-	m, err := p.DescribeKey(t.Context(), k.ID)
+	m, err = p.DescribeKey(t.Context(), k.ID)
 	require.NoError(t, err)
 	require.Equal(t, kms.StatePendingImport, m.State)
 	require.Empty(t, m.ExpirationModel)
@@ -172,6 +182,46 @@ func TestImportTokenExpires(t *testing.T) {
 	c.add(1)
 	_, err = p.ImportKeyMaterial(t.Context(), kms.ImportKeyMaterialInput{KeyID: k.ID, Token: in.Token, Encrypted: []byte("x")})
 	require.ErrorIs(t, err, kms.ExpiredImportTokenException)
+}
+
+// TestTimer: what is due is done without a use, and a failing disk is not tried again and again.
+func TestTimer(t *testing.T) {
+	c, rec := newClock(), &saves{}
+	p := open(t, rec, local.Options{Now: c.now})
+	k := newKey(t, p)
+	require.NoError(t, p.EnableKeyRotation(t.Context(), k.ID, 90))
+	require.NoError(t, p.Close())
+	c.add(90)
+	p = open(t, rec, local.Options{Now: c.now}) // does what is due
+	require.Len(t, rotations(t, p, k.ID), 2)
+
+	require.NoError(t, p.EnableKeyRotation(t.Context(), k.ID, 90))
+	c.add(90)
+	rec.Fail(errors.New("disk full"))
+	before := rec.count()
+	require.Error(t, p.DoDue(t.Context()))
+	time.Sleep(50 * time.Millisecond)
+	require.LessOrEqual(t, rec.count()-before, 2)
+}
+
+// saves counts attempts to save.
+type saves struct {
+	kmstest.Records
+	mu sync.Mutex
+	n  int
+}
+
+func (s *saves) Save(puts map[string][]byte, deletes []string) error {
+	s.mu.Lock()
+	s.n++
+	s.mu.Unlock()
+	return s.Records.Save(puts, deletes)
+}
+
+func (s *saves) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
 }
 
 // TestEverythingIsKept: policies, grants, tags, key pairs and settings after a restart; grants go with their key.

@@ -100,15 +100,19 @@ func (p *Provider) begin(ctx context.Context) (end func(), err error) {
 
 // CreateKey is kms.Keys'.
 func (p *Provider) CreateKey(ctx context.Context, in kms.CreateKeyInput) (kms.KeyMetadata, error) {
+	if err := ctx.Err(); err != nil {
+		return kms.KeyMetadata{}, err
+	}
+	k, err := p.newKey(symmetric(in), kms.ManagerCustomer) // an RSA key takes a while, so nobody else waits
+	if err != nil {
+		return kms.KeyMetadata{}, err
+	}
 	end, err := p.begin(ctx)
 	if err != nil {
+		k.wipe()
 		return kms.KeyMetadata{}, err
 	}
 	defer end()
-	k, err := p.newKey(symmetric(in), kms.ManagerCustomer)
-	if err != nil {
-		return kms.KeyMetadata{}, err
-	}
 	m := k.described()
 	if err := p.replace(k, nil); err != nil {
 		return kms.KeyMetadata{}, err
@@ -148,7 +152,11 @@ func (p *Provider) DescribeKey(ctx context.Context, keyID string) (kms.KeyMetada
 	if err != nil {
 		return kms.KeyMetadata{}, err
 	}
-	return k.described(), nil
+	m := k.described()
+	if m.State = p.metadata(k).State; m.State == kms.StatePendingImport {
+		m.MaterialID = ""
+	}
+	return m, nil
 }
 
 // ListKeys is kms.Keys'.
@@ -215,7 +223,7 @@ func (p *Provider) changeable(ctx context.Context, op kms.Operation, keyID strin
 		return nil, kms.Errorf(kms.AccessDeniedException, "User: %s is not authorized to perform: kms:%s on resource: %s "+
 			"because no resource-based policy allows the kms:%s action", kms.CallerFrom(ctx).Principal, op, k.info.ARN, op)
 	}
-	return k, kms.CheckState(op, k.metadata())
+	return k, kms.CheckState(op, p.metadata(k))
 }
 
 // EnableKey is kms.Keys'.

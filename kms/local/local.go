@@ -45,6 +45,7 @@ type Provider struct {
 	aliases map[string]alias
 	grants  map[string]*keyGrants // by key id
 	timer   *time.Timer           // does what is due next; nil when nothing is
+	retry   time.Time             // when to try again what is due, after a failure
 	closed  bool
 }
 
@@ -97,7 +98,7 @@ func Open(rec Records, rootKey []byte, o Options) (*Provider, error) {
 			return nil, fmt.Errorf("open the key store: %w", err)
 		}
 	}
-	p.expire() // where it cannot save now, it tries again
+	p.expire()
 	return p, nil
 }
 

@@ -36,7 +36,7 @@ func (p *Provider) useFor(ctx context.Context, op kms.Operation, keyID, algorith
 	if err != nil {
 		return err
 	}
-	if err := kms.CheckAlgorithm(op, k.metadata(), algorithm); err != nil {
+	if err := kms.CheckAlgorithm(op, p.metadata(k), algorithm); err != nil {
 		return err
 	}
 	return fn(k)
