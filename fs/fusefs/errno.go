@@ -111,6 +111,11 @@ func kmsErrnos() map[kms.Code]syscall.Errno {
 		kms.MalformedPolicyException:      syscall.EINVAL,
 		kms.ConflictException:             syscall.EIO,
 		kms.TagException:                  syscall.EINVAL,
+		kms.KMSInvalidSignatureException:  syscall.EKEYREJECTED, // this and what follows no mount ever asks for
+		kms.KMSInvalidMacException:        syscall.EKEYREJECTED,
+		kms.IncorrectKeyMaterialException: syscall.EKEYREJECTED,
+		kms.InvalidImportTokenException:   syscall.EINVAL,
+		kms.ExpiredImportTokenException:   syscall.EINVAL,
 	}
 }
 
