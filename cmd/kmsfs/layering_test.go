@@ -26,13 +26,13 @@ const (
 func layers() map[string]layer {
 	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/local", "objstore", "objstore/badgerstore", "xattr"}
 	return map[string]layer{
-		"kms":                          {},
-		"kms/local":                    {ours: []string{"kms"}},
+		"kms":                          {ours: []string{"kms/policy"}},
+		"kms/local":                    {ours: []string{"kms", "kms/policy"}},
 		"kms/policy":                   {},
 		"kms/sigv4":                    {},
 		"kms/users":                    {},
 		"kms/kmsapi":                   {ours: []string{"kms", "kms/policy", "kms/sigv4", "kms/users"}},
-		"kms/kmstest":                  {ours: []string{"kms", "kms/local"}, theirs: []string{"github.com/stretchr/testify"}},
+		"kms/kmstest":                  {ours: []string{"kms", "kms/local", "kms/policy"}, theirs: []string{"github.com/stretchr/testify"}},
 		"xattr":                        {},
 		"objstore":                     {},
 		"objstore/seal":                {},
