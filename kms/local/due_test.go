@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -294,4 +295,32 @@ func TestDamagedGrant(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page.Grants, 1)
 	require.NoError(t, p.DeleteGrant(t.Context(), k.ID, ref.ID))
+}
+
+// TestGrantLimit: 50,000 on one key, and none of them outlives it.
+func TestGrantLimit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes 50,000 grants")
+	}
+	c, rec := newClock(), &kmstest.Records{}
+	p := open(t, rec, local.Options{Now: c.now})
+	k := newKey(t, p)
+	g := kms.Grant{KeyARN: k.ARN, Operations: []kms.Operation{kms.OpDecrypt}}
+	for i := range kms.MaxGrants {
+		g.Grantee = kms.UserPrincipal("000000000000", strconv.Itoa(i))
+		_, err := p.CreateGrant(t.Context(), g)
+		require.NoError(t, err)
+	}
+	_, err := p.CreateGrant(t.Context(), g)
+	require.ErrorIs(t, err, kms.LimitExceededException)
+	a, err := p.Access(t.Context(), k.ID, nil)
+	require.NoError(t, err)
+	require.Len(t, a.GrantsOf(g.Grantee), 1)
+	_, err = p.ScheduleKeyDeletion(t.Context(), k.ID, 7)
+	require.NoError(t, err)
+	c.add(7)
+	require.NoError(t, p.DoDue(t.Context()))
+	records, err := rec.Load()
+	require.NoError(t, err)
+	require.Len(t, records, 1)
 }
