@@ -2,8 +2,12 @@ package kms_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -389,4 +393,74 @@ func TestDryRun(t *testing.T) {
 	}
 	require.ErrorIs(t, s.RevokeGrant(asRoot(), m.ID, "0", true), kms.NotFoundException)
 	require.Equal(t, kms.NotFoundException, audit.Events()[len(audit.Events())-1].Code)
+}
+
+// TestDenialUnderLoad: no use that starts after PutKeyPolicy returned passes a denial, with and without a bucket key.
+func TestDenialUnderLoad(t *testing.T) {
+	s, _ := kmstest.NewService(t, nil, kms.Options{})
+	m := keyWithPolicy(t, s, document(admin()))
+	_, plain := newDataKey(t, s, as("bob"), request(kms.SSEKMS, m.ARN, false, nil))
+	_, bk := newDataKey(t, s, as("bob"), request(kms.SSEKMS, m.ARN, true, nil))
+	var put atomic.Bool
+	var late, refused, passed atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 300 {
+				after := put.Load()
+				_, err := s.OpenDataKey(as("bob"), []kms.Envelope{plain, bk}[i%2])
+				switch {
+				case err != nil:
+					refused.Add(1)
+				case after:
+					late.Add(1)
+				default:
+					passed.Add(1)
+				}
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return passed.Load() > 10 }, 10*time.Second, time.Microsecond*50)
+	deny := statement("Deny", `{"AWS":"`+user("bob")+`"}`, "kms:Decrypt", "")
+	require.NoError(t, s.PutKeyPolicy(asRoot(), kms.PutKeyPolicyInput{KeyID: m.ID, Policy: document(admin(), deny)}))
+	put.Store(true)
+	wg.Wait()
+	require.Zero(t, late.Load())
+	for _, env := range []kms.Envelope{plain, bk} {
+		_, err := s.OpenDataKey(as("bob"), env)
+		require.ErrorIs(t, err, kms.AccessDeniedException)
+	}
+}
+
+// TestManyGrantsAndPoliciesAtOnce is for the race detector: changes and uses of one key from many sides.
+func TestManyGrantsAndPoliciesAtOnce(t *testing.T) {
+	s, _ := kmstest.NewService(t, nil, kms.Options{})
+	m := keyWithPolicy(t, s, document(onlyRoot()))
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			who := fmt.Sprint("user", i%3)
+			for range 20 {
+				ref, err := s.CreateGrant(asRoot(), kms.CreateGrantInput{KeyID: m.ID, Grantee: user(who), Operations: []kms.Operation{kms.OpEncrypt}})
+				if err == nil {
+					_, err = s.Encrypt(as(who), kms.EncryptInput{KeyID: m.ID, Plaintext: []byte("x")})
+				}
+				if err == nil {
+					err = s.PutKeyPolicy(asRoot(), kms.PutKeyPolicyInput{KeyID: m.ID, Policy: document(onlyRoot())})
+				}
+				if err == nil {
+					err = s.RevokeGrant(asRoot(), m.ID, ref.ID, false)
+				}
+				errs[i] = errors.Join(errs[i], err)
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	page, err := s.ListGrants(asRoot(), kms.GrantFilter{KeyID: m.ID}, "", 0)
+	require.NoError(t, err)
+	require.Empty(t, page.Grants)
+	_, err = s.Encrypt(as("user0"), kms.EncryptInput{KeyID: m.ID, Plaintext: []byte("x")})
+	require.ErrorIs(t, err, kms.AccessDeniedException)
 }
