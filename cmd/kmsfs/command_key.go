@@ -15,6 +15,7 @@ func (a *app) keyCommand() *cobra.Command {
 		a.keyVerb("enable", "Allow the use of a key again", service.API.KeyEnable),
 		a.keyVerb("disable", "Refuse every use of a key from now on", service.API.KeyDisable),
 		a.keyVerb("rotate", "Add key material; what is stored stays readable", service.API.KeyRotate),
+		a.keyRotation(), a.keyPolicy(), a.keyTag(), a.grantCommand(),
 		a.keyScheduleDeletion(),
 		a.keyVerb("cancel-deletion", "Stop a deletion; the key stays disabled", service.API.KeyCancelDeletion),
 		a.aliasCommand())

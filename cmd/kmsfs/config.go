@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"kmsfs/kms"
 )
 
 // exampleConfig is a configuration file with every key at its default.
@@ -29,14 +31,19 @@ type Config struct {
 	LogLevel string `toml:"log-level"` // debug, info, warn, error
 	JSON     bool   `toml:"json"`
 
-	Mount     MountConfig  `toml:"mount"`
-	Bucket    BucketConfig `toml:"bucket"`
-	KMS       KMSConfig    `toml:"kms"`
-	Key       KeyConfig    `toml:"key"`
-	Reencrypt TreeConfig   `toml:"reencrypt"`
-	Rewrap    RewrapConfig `toml:"rewrap"`
-	Check     CheckConfig  `toml:"check"`
-	Status    StatusConfig `toml:"status"`
+	Mount       MountConfig       `toml:"mount"`
+	Bucket      BucketConfig      `toml:"bucket"`
+	KMS         KMSConfig         `toml:"kms"`
+	Users       Users             `toml:"users"` // names of uids, as key policies know them
+	Key         KeyConfig         `toml:"key"`
+	KeyPolicy   KeyPolicyConfig   `toml:"key-policy"`
+	KeyTag      KeyTagConfig      `toml:"key-tag"`
+	KeyRotation KeyRotationConfig `toml:"key-rotation"`
+	Grant       GrantConfig       `toml:"grant"`
+	Reencrypt   TreeConfig        `toml:"reencrypt"`
+	Rewrap      RewrapConfig      `toml:"rewrap"`
+	Check       CheckConfig       `toml:"check"`
+	Status      StatusConfig      `toml:"status"`
 }
 
 // MountConfig is how `kmsfs mount` mounts.
@@ -66,6 +73,31 @@ type KeyConfig struct {
 	Alias       string `toml:"alias"`
 	Description string `toml:"description"`
 	Days        int    `toml:"days"` // waiting time of a deletion
+}
+
+// KeyPolicyConfig is what `kmsfs key policy` puts.
+type KeyPolicyConfig struct {
+	Set string `toml:"set"` // file, or - for standard input
+}
+
+// KeyTagConfig is what `kmsfs key tag` removes.
+type KeyTagConfig struct {
+	Remove []string `toml:"remove"`
+}
+
+// KeyRotationConfig is what `kmsfs key rotation` changes.
+type KeyRotationConfig struct {
+	Every int  `toml:"every"` // days; 0: nothing is changed
+	Off   bool `toml:"off"`
+}
+
+// GrantConfig is what `kmsfs key grant create` grants.
+type GrantConfig struct {
+	Grantee    string `toml:"grantee"`
+	Retiring   string `toml:"retiring"`
+	Operations string `toml:"operations"` // separated by commas
+	Name       string `toml:"name"`
+	Context    string `toml:"context"`
 }
 
 // TreeConfig is how `kmsfs reencrypt` works.
@@ -99,7 +131,9 @@ func Default() Config {
 		Bucket:   BucketConfig{Versioning: "enabled", ExpireNoncurrent: Duration(7 * 24 * time.Hour)},
 		KMS: KMSConfig{Region: "us-east-1", Account: "000000000000",
 			BucketKeyLifetime: Duration(5 * time.Minute)},
-		Key: KeyConfig{Days: 30},
+		Key:    KeyConfig{Days: 30},
+		KeyTag: KeyTagConfig{Remove: []string{}},
+		Grant:  GrantConfig{Operations: "Encrypt,Decrypt,GenerateDataKey,ReEncryptFrom,ReEncryptTo,DescribeKey"},
 	}
 }
 
@@ -142,7 +176,7 @@ func (c *Config) parse(data []byte, path string) ([]string, error) {
 func leaves(prefix string, tree map[string]any) []string {
 	var keys []string
 	for k, v := range tree {
-		if sub, ok := v.(map[string]any); ok {
+		if sub, ok := v.(map[string]any); ok && k != usersKey {
 			keys = append(keys, leaves(prefix+k+".", sub)...)
 			continue
 		}
@@ -188,6 +222,11 @@ func (c *Config) problems() []problem {
 	check(isAccount(c.KMS.Account), "kms.account", "%q is not 12 digits", c.KMS.Account)
 	check(c.KMS.Region != "", "kms.region", "must not be empty")
 	check(c.Key.Days >= 7 && c.Key.Days <= 30, "key.days", "%d is not in 7 to 30", c.Key.Days)
+	check(c.KeyRotation.Every == 0 || c.KeyRotation.Every >= kms.MinRotationDays && c.KeyRotation.Every <= kms.MaxRotationDays,
+		"key-rotation.every", "%d is not in %d to %d", c.KeyRotation.Every, kms.MinRotationDays, kms.MaxRotationDays)
+	if err := c.Users.validate(); err != nil {
+		bad = append(bad, problem{usersKey, err})
+	}
 	if _, err := parseMountOptions(c.Mount.Options); err != nil {
 		bad = append(bad, problem{"mount.options", err})
 	}

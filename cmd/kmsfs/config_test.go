@@ -46,11 +46,12 @@ func TestValidateNamesAllProblems(t *testing.T) {
 	c := Default()
 	c.LogLevel, c.Bucket.Versioning, c.Bucket.SSE, c.Bucket.BucketKey = "loud", "maybe", "rot13", "perhaps"
 	c.KMS.Account, c.KMS.Region, c.KMS.BucketKeyLifetime, c.Key.Days = "1", "", 0, 3
+	c.KeyRotation.Every, c.Users = 3, Users{"x": "alice"}
 	c.Bucket.ExpireNoncurrent, c.Mount.Options = -1, []string{"bogus"}
 	err := c.Validate()
 	require.Error(t, err)
 	for _, key := range []string{"log-level", "bucket.versioning", "bucket.sse", "bucket.bucket-key", "kms.account", "kms.region",
-		"kms.bucket-key-lifetime", "key.days", "bucket.expire-noncurrent", "mount.options"} {
+		"kms.bucket-key-lifetime", "key.days", "bucket.expire-noncurrent", "mount.options", "key-rotation.every", "users"} {
 		require.Contains(t, err.Error(), key+": ")
 	}
 }

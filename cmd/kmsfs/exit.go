@@ -118,6 +118,7 @@ func exitCode(err error) exit {
 		objstore.NoSuchKey, objstore.NoSuchVersion, objstore.NoSuchNode, fs.ErrNotExist):
 		return exitNotFound
 	case isAny(err, kms.InvalidAliasNameException, kms.ValidationException, kms.InvalidArnException,
+		kms.MalformedPolicyException, kms.TagException,
 		objstore.InvalidBucketName, objstore.InvalidArgument):
 		return exitUsage
 	case errors.Is(err, context.Canceled):

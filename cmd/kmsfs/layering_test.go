@@ -24,13 +24,14 @@ const (
 
 // layers is the table of allowed imports of code that is shipped. Dependencies point down only.
 func layers() map[string]layer {
-	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/local", "objstore", "objstore/badgerstore", "xattr"}
+	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/kmsapi", "kms/local", "kms/policy", "kms/users",
+		"objstore", "objstore/badgerstore", "xattr"}
 	return map[string]layer{
 		"kms":                          {ours: []string{"kms/policy"}},
 		"kms/local":                    {ours: []string{"kms", "kms/policy"}},
 		"kms/policy":                   {},
 		"kms/sigv4":                    {},
-		"kms/users":                    {},
+		"kms/users":                    {ours: []string{"kms", "kms/sigv4"}},
 		"kms/kmsapi":                   {ours: []string{"kms", "kms/policy", "kms/sigv4", "kms/users"}},
 		"kms/kmstest":                  {ours: []string{"kms", "kms/local", "kms/policy"}, theirs: []string{"github.com/stretchr/testify"}},
 		"xattr":                        {},

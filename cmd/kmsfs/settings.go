@@ -88,6 +88,8 @@ func (c *Config) set(key, text string) error {
 		*p = []string{text}
 	case *Duration:
 		return p.Set(text)
+	case *Users:
+		return p.Set(text)
 	default:
 		panic("kmsfs: setting " + key + " has a type without a text form")
 	}

@@ -91,6 +91,7 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 		BucketKeyLifetime: time.Duration(c.KMS.BucketKeyLifetime),
 		Region:            c.KMS.Region,
 		Account:           c.KMS.Account,
+		Principal:         c.principalOf,
 	})
 	o.store.SetKMS(o.kms)
 	return nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+
+	"kmsfs/kms"
 )
 
 // Client calls the verbs of the daemon that listens on a Unix socket.
@@ -138,6 +140,38 @@ func (c *Client) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) 
 
 func (c *Client) KeyCancelDeletion(ctx context.Context, r KeyID) (Key, error) {
 	return invoke[Key](ctx, c, "KeyCancelDeletion", r, nil)
+}
+
+func (c *Client) KeyPolicy(ctx context.Context, r KeyID) (KeyPolicy, error) {
+	return invoke[KeyPolicy](ctx, c, "KeyPolicy", r, nil)
+}
+
+func (c *Client) KeyPolicySet(ctx context.Context, r KeyPolicy) (KeyPolicy, error) {
+	return invoke[KeyPolicy](ctx, c, "KeyPolicySet", r, nil)
+}
+
+func (c *Client) KeyTags(ctx context.Context, r KeyTagRequest) ([]kms.Tag, error) {
+	return invoke[[]kms.Tag](ctx, c, "KeyTags", r, nil)
+}
+
+func (c *Client) KeyRotation(ctx context.Context, r KeyRotationRequest) (KeyRotation, error) {
+	return invoke[KeyRotation](ctx, c, "KeyRotation", r, nil)
+}
+
+func (c *Client) GrantCreate(ctx context.Context, r GrantRequest) (kms.GrantRef, error) {
+	return invoke[kms.GrantRef](ctx, c, "GrantCreate", r, nil)
+}
+
+func (c *Client) GrantList(ctx context.Context, r KeyID) ([]kms.Grant, error) {
+	return invoke[[]kms.Grant](ctx, c, "GrantList", r, nil)
+}
+
+func (c *Client) GrantRevoke(ctx context.Context, r GrantName) (Nothing, error) {
+	return invoke[Nothing](ctx, c, "GrantRevoke", r, nil)
+}
+
+func (c *Client) GrantRetire(ctx context.Context, r GrantName) (Nothing, error) {
+	return invoke[Nothing](ctx, c, "GrantRetire", r, nil)
 }
 
 func (c *Client) AliasList(ctx context.Context, r Nothing) ([]Alias, error) {

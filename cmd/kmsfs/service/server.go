@@ -57,6 +57,14 @@ func handlers(a API) map[string]handler {
 		"KeyRotate":           plain(a.KeyRotate),
 		"KeyScheduleDeletion": plain(a.KeyScheduleDeletion),
 		"KeyCancelDeletion":   plain(a.KeyCancelDeletion),
+		"KeyPolicy":           plain(a.KeyPolicy),
+		"KeyPolicySet":        plain(a.KeyPolicySet),
+		"KeyTags":             plain(a.KeyTags),
+		"KeyRotation":         plain(a.KeyRotation),
+		"GrantCreate":         plain(a.GrantCreate),
+		"GrantList":           plain(a.GrantList),
+		"GrantRevoke":         plain(a.GrantRevoke),
+		"GrantRetire":         plain(a.GrantRetire),
 		"AliasList":           plain(a.AliasList),
 		"AliasSet":            plain(a.AliasSet),
 		"AliasRemove":         plain(a.AliasRemove),
@@ -214,7 +222,7 @@ func peer(conn *net.UnixConn) (kms.Caller, error) {
 	return Caller(cred.Uid, int(cred.Pid)), nil
 }
 
-// Caller is a command line user as the key service sees him.
+// Caller is a command line user as the key service sees him; it knows the principal of his uid.
 func Caller(uid uint32, pid int) kms.Caller {
-	return kms.Caller{Principal: "arn:aws:iam::000000000000:user/root", UID: uid, PID: pid, Via: "cli"}
+	return kms.Caller{UID: uid, PID: pid, Via: "cli"}
 }
