@@ -10,6 +10,17 @@ import (
 // in AWS: that of [OpGenerateDataKey]. ReEncrypt counts there too.
 type Quotas map[Operation]float64
 
+// AWSQuotas are AWS's defaults of a small region. There they are an account's, here each caller's. Source: AWS KMS Developer
+// Guide, "Request quotas".
+func AWSQuotas() Quotas {
+	return Quotas{
+		OpGenerateDataKey: 5500, OpSign: 500, OpVerify: 500, OpDescribeKey: 2000, OpListKeys: 500, OpListAliases: 500, OpGetKeyPolicy: 1000,
+		OpGetKeyRotationStatus: 1000, OpCreateKey: 5, OpCreateGrant: 50, OpEnableKey: 5, OpDisableKey: 5, OpPutKeyPolicy: 15,
+		OpScheduleKeyDeletion: 15, OpCancelKeyDeletion: 5, OpCreateAlias: 5, OpUpdateAlias: 5, OpDeleteAlias: 15, OpTagResource: 10,
+		OpEnableKeyRotation: 15,
+	}
+}
+
 // maxBuckets bounds the table of callers; beyond it, it begins anew.
 const maxBuckets = 16 << 10
 

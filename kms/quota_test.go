@@ -82,3 +82,13 @@ func TestQuotaIsOfCalls(t *testing.T) {
 		newDataKey(t, s, as("alice"), request(kms.SSEKMS, m.ID, true, nil))
 	}
 }
+
+func TestAWSQuotas(t *testing.T) {
+	c := &clock{t: time.Now()}
+	s, _ := kmstest.NewService(t, nil, kms.Options{Now: c.now, Quotas: kms.AWSQuotas()})
+	for range 5 {
+		makeKey(t, s)
+	}
+	_, err := s.CreateKey(asRoot(), kms.CreateKeyInput{})
+	require.EqualError(t, err, throttled)
+}

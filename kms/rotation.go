@@ -10,7 +10,7 @@ import (
 // material of their own: [UnsupportedOperationException].
 type Rotations interface {
 	// RotateKeyOnDemand adds material that encrypts from now on; the old one goes on decrypting. The 26th time:
-	// [LimitExceededException].
+	// [LimitExceededException]. Less than 20 minutes before an automatic rotation: [ConflictException].
 	RotateKeyOnDemand(ctx context.Context, keyID string) (KeyMetadata, error)
 	// ListKeyRotations lists all materials, oldest first.
 	ListKeyRotations(ctx context.Context, keyID string) ([]Rotation, error)

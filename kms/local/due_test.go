@@ -92,6 +92,37 @@ func TestAutomaticRotation(t *testing.T) {
 	requireOpens(t, p, old)
 }
 
+// TestRotationConflict: none on demand shortly before one that comes by itself.
+func TestRotationConflict(t *testing.T) {
+	c := newClock()
+	p := open(t, &kmstest.Records{}, local.Options{Now: c.now})
+	k := newKey(t, p)
+	require.NoError(t, p.EnableKeyRotation(t.Context(), k.ID, 90))
+	c.add(89)
+	_, err := p.RotateKeyOnDemand(t.Context(), k.ID)
+	require.NoError(t, err)
+	c.t = c.t.Add(24*time.Hour - 20*time.Minute)
+	_, err = p.RotateKeyOnDemand(t.Context(), k.ID)
+	require.ErrorIs(t, err, kms.ConflictException)
+	require.ErrorContains(t, err, "at 2026-04-02T03:04:05Z")
+}
+
+// TestManagedKeyRotatesYearly: the AWS managed key does so by itself.
+func TestManagedKeyRotatesYearly(t *testing.T) {
+	c := newClock()
+	p := open(t, &kmstest.Records{}, local.Options{Now: c.now})
+	m, err := p.DescribeKey(t.Context(), kms.ManagedAlias)
+	require.NoError(t, err)
+	blob := seal(t, p, m.ID)
+	st, err := p.GetKeyRotationStatus(t.Context(), m.ID)
+	require.NoError(t, err)
+	require.Equal(t, kms.RotationStatus{Enabled: true, PeriodDays: 365, Next: c.now().AddDate(0, 0, 365)}, st)
+	c.add(365)
+	requireOpens(t, p, seal(t, p, kms.ManagedAlias))
+	require.Len(t, rotations(t, p, m.ID), 2)
+	requireOpens(t, p, blob)
+}
+
 // TestOverdueRotation: a key that is disabled when its time comes is rotated when it is enabled.
 func TestOverdueRotation(t *testing.T) {
 	c := newClock()

@@ -136,6 +136,7 @@ func (p *Provider) createManaged(ctx context.Context) (*key, error) {
 	if k, err = p.newKey(symmetric(kms.CreateKeyInput{Description: kms.ManagedDescription}), kms.ManagerAWS); err != nil {
 		return nil, err
 	}
+	k.info.RotationDays, k.info.NextRotation = kms.DefaultRotationDays, p.now().AddDate(0, 0, kms.DefaultRotationDays).UnixNano() // as AWS does
 	a := alias{info: aliasInfo{Target: k.info.ID, Created: k.info.Created, Updated: k.info.Created}}
 	if err := p.replace(k, map[string][]byte{kms.ManagedAlias: p.sealAlias(kms.ManagedAlias, a.info)}); err != nil {
 		return nil, err

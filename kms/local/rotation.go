@@ -11,6 +11,9 @@ import (
 // maxRotations is AWS's limit for rotations on demand of one key.
 const maxRotations = 25
 
+// conflictWindow is how long before an automatic rotation AWS refuses one on demand.
+const conflictWindow = 20 * time.Minute
+
 // maxMaterials bounds what automatic rotation piles up in a record: 90 days apart, that is centuries.
 const maxMaterials = 4096
 
@@ -30,6 +33,10 @@ func (p *Provider) RotateKeyOnDemand(ctx context.Context, keyID string) (kms.Key
 		if len(k.materials)-1-len(k.info.Automatic) >= maxRotations {
 			return kms.Errorf(kms.LimitExceededException, "The on-demand rotations limit has been reached for the given keyId. "+
 				"No more on-demand rotations can be performed for this key: %s", k.info.ARN)
+		}
+		if next := k.info.NextRotation; next != 0 && next <= p.now().Add(conflictWindow).UnixNano() {
+			return kms.Errorf(kms.ConflictException, "%s is about to be rotated automatically, at %s. Wait until then.",
+				k.info.ARN, time.Unix(0, next).UTC().Format(time.RFC3339))
 		}
 		k.materials = append(k.materials, newMaterial(k.rawID, p.rotationDate(k)))
 		return nil
