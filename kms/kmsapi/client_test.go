@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
+	"kmsfs/kms/kmsapi"
 )
 
 // sdkClient is AWS's SDK for Go, as a program would set it up.
@@ -265,7 +266,7 @@ func TestAWSCLI(t *testing.T) {
 	a.fails("(UnrecognizedClientException) when calling the ListKeys operation: The security token included in the request is invalid.", "list-keys")
 }
 
-// TestBoto3 is Python's SDK: what aws-cli of Debian does not have.
+// TestBoto3 is Python's SDK, over TLS, with what Debian's aws-cli does not have.
 func TestBoto3(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err == nil {
@@ -275,10 +276,11 @@ func TestBoto3(t *testing.T) {
 		t.Skip("there is no boto3; install the package python3-boto3")
 	}
 	require.NoError(t, err, "install the package python3-boto3")
-	d := newDoor(t)
+	certs := kmsapi.OpenCertificates(t.TempDir(), nil)
+	d := newDoorWith(t, kmsapi.ServerOptions{Certificates: certs}, nil)
 	cmd := exec.Command(python, "../../testdata/kms/boto3_client.py", d.url)
 	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+d.alice.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+string(d.alice.Secret),
-		"AWS_DEFAULT_REGION="+kms.DefaultRegion, "NO_PROXY=127.0.0.1", "AWS_EC2_METADATA_DISABLED=true")
+		"AWS_DEFAULT_REGION="+kms.DefaultRegion, "AWS_CA_BUNDLE="+certs.CAFile(), "NO_PROXY=127.0.0.1", "AWS_EC2_METADATA_DISABLED=true")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Equal(t, "done\n", string(out))

@@ -34,7 +34,7 @@ type door struct {
 
 func newDoor(t testing.TB) *door { return newDoorWith(t, kmsapi.ServerOptions{}, nil) }
 
-// newDoorWith listens on a loopback port. backend nil is a local provider whose clock is d.skew ahead.
+// newDoorWith listens on a loopback port, with TLS where o has certificates. backend nil is a local provider whose clock is d.skew ahead.
 func newDoorWith(t testing.TB, o kmsapi.ServerOptions, backend kms.Backend) *door {
 	t.Helper()
 	d := &door{t: t}
@@ -53,7 +53,11 @@ func newDoorWith(t testing.TB, o kmsapi.ServerOptions, backend kms.Backend) *doo
 	d.alice, err = d.users.Create("alice")
 	require.NoError(t, err)
 	o.Handler = kmsapi.NewHandler(kmsapi.Options{Service: d.service, Keys: d.users})
-	d.url = serve(t, kmsapi.NewServer(o), "127.0.0.1:0")
+	addr := "127.0.0.1:0"
+	if o.Certificates != nil {
+		addr = "https://" + addr
+	}
+	d.url = serve(t, kmsapi.NewServer(o), addr)
 	return d
 }
 

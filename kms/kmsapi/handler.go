@@ -72,9 +72,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a := answerFor(err)
 		status = a.status
 		body, _ = json.Marshal(a.body()) // strings only: cannot fail
-		if status >= http.StatusInternalServerError {
-			h.log.Error("KMS request failed", "request", id, "target", r.Header.Get("X-Amz-Target"), "error", err)
-		}
+		h.note(r, id, a, err)
 	}
 	defer kms.Wipe(body) // may hold a data key
 	header.Set("Content-Type", contentType)
@@ -82,6 +80,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-cache, no-store, must-revalidate, private")
 	w.WriteHeader(status)
 	w.Write(body) // an error here is the client's, who is gone
+}
+
+// note logs what the audit records of the service do not have: trouble, and strangers.
+func (h *Handler) note(r *http.Request, id string, a answer, err error) {
+	_, stranger := sigv4.CodeOf(err)
+	switch {
+	case a.status >= http.StatusInternalServerError:
+		h.log.Error("KMS request failed", "request", id, "target", r.Header.Get("X-Amz-Target"), "error", err)
+	case stranger:
+		h.log.Warn("KMS request refused", "request", id, "from", r.RemoteAddr, "reason", err)
+	}
 }
 
 // serve runs the operation that r asks for. What it returns is marshalled; nil is an empty answer.

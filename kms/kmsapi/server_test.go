@@ -2,15 +2,19 @@ package kmsapi_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms/kmsapi"
+	"kmsfs/kms/kmstest"
 )
 
 // raw connects to d and sends text.
@@ -277,4 +282,34 @@ func TestShutdownWaits(t *testing.T) {
 	require.NoError(t, s.Shutdown(context.Background()))
 	require.NoError(t, <-answered)
 	require.NoError(t, <-served)
+}
+
+// TestLog: strangers and trouble are logged, secrets are not.
+func TestLog(t *testing.T) {
+	var log bytes.Buffer
+	fault := kmstest.NewFault(kmstest.NewBackend(t))
+	d := newDoorWith(t, kmsapi.ServerOptions{}, fault)
+	id, _ := d.key()
+	h := kmsapi.NewHandler(kmsapi.Options{Service: d.service, Keys: d.users, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	send := func(r *http.Request) string {
+		log.Reset()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Contains(t, log.String()+w.Header().Get("X-Amzn-RequestId"), w.Header().Get("X-Amzn-RequestId"))
+		return log.String()
+	}
+	encrypt := `{"KeyId":"` + id + `","Plaintext":"c2VjcmV0"}`
+	require.Empty(t, send(d.request("Encrypt", encrypt)))
+	require.Empty(t, send(d.request("Encrypt", `{"KeyId":"alias/none","Plaintext":"c2VjcmV0"}`)), "the audit records have it")
+	unsigned := d.request("Encrypt", encrypt)
+	unsigned.Header.Del("Authorization")
+	unsigned.RemoteAddr = "192.0.2.1:1234"
+	require.Regexp(t, `level=WARN msg="KMS request refused" request=\S+ from=192.0.2.1:1234 reason=.*MissingSignature`, send(unsigned))
+	fault.Add(kmstest.FailAll(errors.New("the disk is on fire")))
+	text := send(d.request("Encrypt", encrypt))
+	require.Contains(t, text, "the disk is on fire")
+	require.Contains(t, text, "TrentService.Encrypt")
+	for _, secret := range []string{"c2VjcmV0", string(d.alice.Secret), "Credential="} {
+		require.NotContains(t, text, secret)
+	}
 }
