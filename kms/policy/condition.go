@@ -47,6 +47,9 @@ func (c *condition) holds(r *Request, effect Effect) bool {
 // in case only are the same to a condition, but not to the context. Then a statement that allows needs all of them
 // to match, one that denies any.
 func (c *condition) holdsForPair(r *Request, effect Effect) bool {
+	if v, ok := r.Context[c.key.pair]; ok && !c.null && !r.hasTwins() {
+		return c.one(v) // the usual case
+	}
 	all := effect == Allow
 	found := false
 	for name, v := range r.Context {

@@ -64,6 +64,32 @@ func findKey(name string) (conditionKey, bool) {
 	return conditionKey{}, false
 }
 
+// hasTwins reports whether two names of the encryption context differ in case only. It looks once for each request.
+func (r *Request) hasTwins() bool {
+	if !r.looked {
+		r.looked, r.twins = true, len(r.Context) > 1 && findTwins(r.Context)
+	}
+	return r.twins
+}
+
+// findTwins compares every two names, unless they are so many that this would take long.
+func findTwins(c map[string]string) bool {
+	if len(c) > 16 {
+		return true
+	}
+	var few [16]string
+	names := few[:0]
+	for name := range c {
+		for _, other := range names {
+			if strings.EqualFold(name, other) {
+				return true
+			}
+		}
+		names = append(names, name)
+	}
+	return false
+}
+
 func (r *Request) aliases() []string {
 	if r.Aliases == nil {
 		return nil

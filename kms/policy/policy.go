@@ -15,7 +15,7 @@ const (
 	Deny
 )
 
-// Request is what is asked. Fields that are empty are condition keys that the request does not have.
+// Request is what is asked; it is for one goroutine at a time, and its Context stays as it is. Fields that are empty are condition keys that the request does not have.
 type Request struct {
 	Principal  string // IAM ARN of the caller
 	Action     string // without "kms:", such as Decrypt
@@ -30,6 +30,8 @@ type Request struct {
 	Aliases                      func() []string // of the key; asked only by policies that want to know
 
 	Extra map[string]string // further condition keys by their name in lower case, such as kms:granteeprincipal
+
+	looked, twins bool // of hasTwins
 }
 
 // Policy is a key policy, ready to decide. It is immutable.

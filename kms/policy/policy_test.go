@@ -218,6 +218,12 @@ func TestNamesThatDifferInCase(t *testing.T) {
 		require.Equal(t, policy.None, parse(t, statements(`"Effect":"Allow",`+condition)).Decide(r))
 		require.Equal(t, policy.Deny, parse(t, statements(`"Effect":"Deny",`+condition)).Decide(r))
 	}
+	delete(r.Context, "A")
+	for i := range 40 { // many names, of which no two are twins
+		r.Context[fmt.Sprint(i)] = ""
+	}
+	r = &policy.Request{Principal: alice, Action: "Decrypt", Resource: key, Context: r.Context}
+	require.Equal(t, policy.Allow, parse(t, statements(`"Effect":"Allow",`+condition)).Decide(r))
 }
 
 func TestMistakes(t *testing.T) {
