@@ -115,7 +115,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx := kms.WithCaller(r.Context(), kms.Caller{Principal: "arn:aws:iam::" + h.account + ":user/" + signature.User, Via: Via})
+	ctx := kms.WithCaller(r.Context(), kms.Caller{Principal: kms.UserPrincipal(h.account, signature.User), Via: Via})
 	return op(ctx, h.service, body)
 }
 
