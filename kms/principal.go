@@ -16,12 +16,11 @@ type principals struct {
 	account string
 	ofUID   func(uid uint32) string // nil, or an answer of "": the rule above
 
-	mu    sync.Mutex
-	names map[uint32]string // login names are looked up once
+	names sync.Map // uid → ARN. Login names are looked up once: one that changes is noticed by the next process
 }
 
 func newPrincipals(account string, ofUID func(uint32) string) *principals {
-	return &principals{account: account, ofUID: ofUID, names: map[uint32]string{}}
+	return &principals{account: account, ofUID: ofUID}
 }
 
 // RootPrincipal is the ARN of an account's root user.
@@ -34,13 +33,11 @@ func (p *principals) of(c Caller) string {
 	if c.Principal != "" || c.Via == "s3" || c.Via == "kms" {
 		return c.Principal
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	name, ok := p.names[c.UID]
-	if !ok {
-		name = p.lookup(c.UID)
-		p.names[c.UID] = name
+	if name, ok := p.names.Load(c.UID); ok {
+		return name.(string)
 	}
+	name := p.lookup(c.UID)
+	p.names.Store(c.UID, name)
 	return name
 }
 
