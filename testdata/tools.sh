@@ -13,6 +13,12 @@ need setfacl acl
 need rsync rsync
 need sqlite3 sqlite3
 need gocryptfs gocryptfs
+need aws awscli
+need setpriv util-linux
+need mkfs.ext4 e2fsprogs
+# the AWS clients have to be Debian's: another Python's shims may stand before them in PATH
+[ -x /usr/bin/aws ] || missing="$missing awscli"
+/usr/bin/python3 -c 'import boto3' 2>/dev/null || missing="$missing python3-boto3"
 [ -n "$missing" ] || exit 0
 
 as_root=""
