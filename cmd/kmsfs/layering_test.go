@@ -33,6 +33,8 @@ func layers() map[string]layer {
 		"kms/sigv4":                    {},
 		"kms/users":                    {ours: []string{"kms", "kms/sigv4"}},
 		"kms/kmsapi":                   {ours: []string{"kms", "kms/policy", "kms/sigv4", "kms/users"}},
+		"kms/awskms":                   {ours: []string{"kms"}, theirs: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+		"kms/resilient":                {ours: []string{"kms"}},
 		"kms/kmstest":                  {ours: []string{"kms", "kms/local", "kms/policy"}, theirs: []string{"github.com/stretchr/testify"}},
 		"xattr":                        {},
 		"objstore":                     {},

@@ -40,9 +40,11 @@ func managedKey(f *fixture) {
 	require.Equal(f, kms.ManagerAWS, m.Manager)
 	require.Equal(f, "Default key that protects my S3 objects when no other key is defined", m.Description)
 	require.Equal(f, kms.StateEnabled, m.State)
-	d, err := f.b.GenerateDataKey(f.ctx, kms.GenerateDataKeyInput{KeyID: kms.ManagedAlias, Bytes: 32})
-	require.NoError(f, err)
-	require.Equal(f, m.ARN, d.KeyARN)
+	if !f.remote {
+		d, err := f.b.GenerateDataKey(f.ctx, kms.GenerateDataKeyInput{KeyID: kms.ManagedAlias, Bytes: 32})
+		require.NoError(f, err)
+		require.Equal(f, m.ARN, d.KeyARN)
+	}
 	page, err := f.b.ListAliases(f.ctx, m.ID, "", 100)
 	require.NoError(f, err)
 	require.Len(f, page.Aliases, 1)
@@ -55,6 +57,11 @@ func managedOnce(f *fixture) {
 	errs := make([]error, len(arns))
 	for i := range arns {
 		wg.Go(func() {
+			if f.remote {
+				m, err := f.b.DescribeKey(f.ctx, kms.ManagedAlias)
+				arns[i], errs[i] = m.ARN, err
+				return
+			}
 			d, err := f.b.GenerateDataKey(f.ctx, kms.GenerateDataKeyInput{KeyID: kms.ManagedAlias, Bytes: 32})
 			arns[i], errs[i] = d.KeyARN, err
 		})

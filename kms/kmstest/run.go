@@ -14,7 +14,13 @@ import (
 
 // Run checks every sentence of kms.Backend's comments. newBackend returns an empty Backend, and arranges for its end with
 // t.Cleanup.
-func Run(t *testing.T, newBackend func(t *testing.T) kms.Backend) {
+func Run(t *testing.T, newBackend func(t *testing.T) kms.Backend) { run(t, newBackend, false) }
+
+// RunRemote is Run for a Backend over a key service that decides by itself who may do what, as AWS does: it refuses an encryption
+// context that has a pair without a name, uses the managed key for S3 only, and lists grants for their own retiring principal only.
+func RunRemote(t *testing.T, newBackend func(t *testing.T) kms.Backend) { run(t, newBackend, true) }
+
+func run(t *testing.T, newBackend func(t *testing.T) kms.Backend, remote bool) {
 	cases := []struct {
 		name string
 		run  func(*fixture)
@@ -70,7 +76,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) kms.Backend) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			c.run(&fixture{T: t, ctx: context.Background(), b: newBackend(t)})
+			c.run(&fixture{T: t, ctx: context.Background(), b: newBackend(t), remote: remote})
 		})
 	}
 }
@@ -78,8 +84,9 @@ func Run(t *testing.T, newBackend func(t *testing.T) kms.Backend) {
 // fixture is one case's backend with shorthands that fail the test.
 type fixture struct {
 	*testing.T
-	ctx context.Context
-	b   kms.Backend
+	ctx    context.Context
+	b      kms.Backend
+	remote bool // see RunRemote
 }
 
 func (f *fixture) key() kms.KeyMetadata {
