@@ -13,7 +13,6 @@ need setfacl acl
 need rsync rsync
 need sqlite3 sqlite3
 need gocryptfs gocryptfs
-need aws awscli
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs
 # the AWS clients have to be Debian's: another Python's shims may stand before them in PATH
