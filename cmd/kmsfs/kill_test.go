@@ -324,6 +324,16 @@ func killUnderLoad(t *testing.T, b *bench, writers []*writer, after time.Duratio
 	running.Wait()
 	for _, w := range writers {
 		require.Error(t, w.err)
-		require.True(t, errors.Is(w.err, unix.ENOTCONN) || errors.Is(w.err, unix.ECONNABORTED), "ended by something else: %v", w.err)
+		require.True(t, endedByKill(w.err), "ended by something else: %v", w.err)
 	}
+	log, err := os.ReadFile(b.store + ".log") // has every EIO that the daemon answered
+	require.NoError(t, err)
+	require.NotEmpty(t, log)
+	require.NotContains(t, string(log), "level=ERROR")
+}
+
+// endedByKill reports whether the kernel made an error because the daemon died. A request that the daemon was just
+// reading ends with EIO.
+func endedByKill(err error) bool {
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EIO)
 }
