@@ -104,6 +104,23 @@ type Damage struct {
 	What        string // in words: which part, what is lost
 }
 
+// Repairer is the capability of a store that can mend its own records.
+type Repairer interface {
+	// Repair makes a damaged store usable: what is whole is reachable by a name again, and what is lost can be deleted. It
+	// touches nothing that is whole, and a second run finds nothing to do. It reports each thing it did through mended;
+	// content that is lost stays for Check to find. progress counts records.
+	Repair(ctx context.Context, progress func(done, total int64), mended func(Mending)) (RepairReport, error)
+}
+
+// Mending is one thing that Repair did.
+type Mending struct {
+	Damage
+	Lost bool // something is gone for good: What says what
+}
+
+// RepairReport counts what Repair did.
+type RepairReport struct{ Mended, Lost int64 }
+
 // CheckReport counts what Check read.
 type CheckReport struct {
 	Records, Objects, Versions, Chunks, Bytes int64

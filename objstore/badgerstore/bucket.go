@@ -23,6 +23,10 @@ func (s *Store) loadBuckets() error {
 			}
 			s.buckets[b.Name], s.byID[b.id] = b, b
 			s.usage[b.id], err = readUsage(r, b.id)
+			if objstore.CodeOf(wrap("", err)) == objstore.IntegrityError {
+				s.log.Error("the usage of a bucket is damaged and left to check --repair", "bucket", b.Name, "err", err)
+				err = nil
+			}
 			return true, err
 		})
 	})

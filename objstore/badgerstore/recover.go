@@ -14,7 +14,10 @@ func (s *Store) recover() error {
 		return err
 	}
 	for _, ino := range drafts {
-		if err := s.promoteDraft(ino); err != nil {
+		if err := s.promoteDraft(ino); objstore.CodeOf(err) == objstore.IntegrityError {
+			s.log.Error("what was fsynced is damaged and left to check --repair", "ino", ino, "err", err)
+			continue
+		} else if err != nil {
 			return err
 		}
 		s.log.Info("recovered what was fsynced and not closed", "ino", ino)
@@ -24,7 +27,9 @@ func (s *Store) recover() error {
 		return err
 	}
 	for _, ino := range orphans {
-		if err := s.dropOrphan(ino); err != nil {
+		if err := s.dropOrphan(ino); objstore.CodeOf(err) == objstore.IntegrityError {
+			s.log.Error("an unlinked file is damaged and left to check --repair", "ino", ino, "err", err)
+		} else if err != nil {
 			return err
 		}
 	}

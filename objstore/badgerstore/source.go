@@ -46,6 +46,9 @@ func (s *Store) openSource(ctx context.Context, find func() (*inode, error)) (*s
 		if err != nil || in.ver == nil {
 			return nil, in, err
 		}
+		if in.ver.lost() {
+			return nil, in, errLost
+		}
 		src := s.sourceOf(in.ver)
 		if !s.tryHold(src.id, src) {
 			s.wmu.Lock() // wait for the change that counts on nobody reading

@@ -43,6 +43,12 @@ func (t *txn) retire(p *inode, name string, in *inode, marker bool) (kept bool, 
 	if in.ver == nil || b.Versioning == objstore.VersioningOff {
 		return false, nil
 	}
+	if in.ver.lost() { // there is nothing to keep
+		if marker {
+			_, err = t.mark(b, p, name)
+		}
+		return false, err
+	}
 	if b.Versioning == objstore.VersioningEnabled || in.ver.id != objstore.NullVersion {
 		if err := t.keep(p, name, in); err != nil {
 			return false, err
