@@ -13,6 +13,8 @@ type Event struct {
 	KeyARN    string // as far as it is known: what the provider answered, or what was asked for
 	Context   Context
 	Alias     string // of alias operations
+	Bytes     int    // of data keys: how long
+	Algorithm string // of encryption, signature or MAC; empty: the default
 	// Of ReEncrypt:
 	SourceKeyARN  string
 	SourceContext Context
@@ -32,4 +34,19 @@ func (e *Event) setError(err error) {
 // returns an error the use is refused.
 type Auditor interface {
 	Record(e Event) error
+}
+
+// BestEffort is a with every use allowed, also one that cannot be recorded: failed is told, and may be called concurrently.
+func BestEffort(a Auditor, failed func(Event, error)) Auditor { return bestEffort{a, failed} }
+
+type bestEffort struct {
+	to     Auditor
+	failed func(Event, error)
+}
+
+func (b bestEffort) Record(e Event) error {
+	if err := b.to.Record(e); err != nil {
+		b.failed(e, err)
+	}
+	return nil
 }

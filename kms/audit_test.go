@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -19,11 +21,13 @@ import (
 
 func openAuditor(t *testing.T, dir string, size int64) *kms.FileAuditor {
 	t.Helper()
-	a, err := kms.OpenFileAuditor(dir, size)
+	a, err := kms.OpenFileAuditor(dir, kms.AuditOptions{Key: auditKey(), MaxFileSize: size})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
 	return a
 }
+
+func auditKey() []byte { return bytes.Repeat([]byte{7}, kms.KeySize) }
 
 // auditLines reads all files of dir in the order of writing.
 func auditLines(t *testing.T, dir string) []string {
@@ -48,17 +52,34 @@ func TestAuditLine(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678, time.FixedZone("CET", 3600))
 	require.NoError(t, a.Record(kms.Event{
 		Time:      at,
-		Caller:    kms.Caller{Principal: "arn:aws:iam::000000000000:user/root", UID: 4294967295, PID: 42, Via: "mount", Path: "/mnt/a\n\"b\"\\\x01é\xff"},
+		Caller:    kms.Caller{Principal: "arn:aws:iam::000000000000:user/ann", UID: 4294967295, PID: 1 << 30, Command: "cat", Via: "mount", Path: "/mnt/a\n\"b\"\\\x01é\xff"},
 		Operation: kms.OpDecrypt, KeyARN: testARN, Context: kms.Context{"z": "1", "a": "2"},
 		Code: kms.DisabledException, Message: testARN + " is disabled.",
 	}))
 	require.NoError(t, a.Record(kms.Event{Time: at, Operation: kms.OpListKeys}))
-	require.Equal(t, []string{
-		`{"time":"2026-01-02T02:04:05.000000678Z","principal":"arn:aws:iam::000000000000:user/root","uid":4294967295,"pid":42,"via":"mount",` +
-			`"path":"/mnt/a\n\"b\"\\\u0001é` + "\ufffd" + `","operation":"Decrypt","key":"` + testARN + `","context":{"a":"2","z":"1"},` +
-			`"result":"DisabledException","message":"` + testARN + ` is disabled."}`,
-		`{"time":"2026-01-02T02:04:05.000000678Z","principal":"","uid":0,"pid":0,"operation":"ListKeys","result":"ok"}`,
-	}, auditLines(t, dir))
+	uuid := regexp.MustCompile(`ID":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
+	mac := regexp.MustCompile(`"[A-Za-z0-9_-]{43}"`)
+	lines := auditLines(t, dir)
+	require.Len(t, lines, 2)
+	for i, want := range []string{
+		`{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::000000000000:user/ann","accountId":"000000000000",` +
+			`"userName":"ann","invokedBy":"AWS Internal"},"eventTime":"2026-01-02T02:04:05Z","eventSource":"kms.amazonaws.com",` +
+			`"eventName":"Decrypt","awsRegion":"us-east-1","sourceIPAddress":"AWS Internal","userAgent":"AWS Internal",` +
+			`"errorCode":"DisabledException","errorMessage":"` + testARN + ` is disabled.","requestParameters":{"keyId":"` + testARN + `",` +
+			`"encryptionAlgorithm":"SYMMETRIC_DEFAULT","encryptionContext":{"a":"2","z":"1"}},"responseElements":null,` +
+			`"requestID":"UUID","eventID":"UUID","readOnly":true,"resources":[{"accountId":"000000000000","type":"AWS::KMS::Key","ARN":"` + testARN + `"}],` +
+			`"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"000000000000","eventCategory":"Management",` +
+			`"additionalEventData":{"kmsfs":{"time":"2026-01-02T02:04:05.000000678Z","uid":4294967295,"pid":1073741824,"command":"cat",` +
+			`"via":"mount","path":"/mnt/a\n\"b\"\\\u0001é` + "\ufffd" + `","seq":1,"prev":"","mac":MAC}}}`,
+		`{"eventVersion":"1.11","userIdentity":{"type":"Unknown"},"eventTime":"2026-01-02T02:04:05Z","eventSource":"kms.amazonaws.com",` +
+			`"eventName":"ListKeys","awsRegion":"us-east-1","sourceIPAddress":"AWS Internal","userAgent":"AWS Internal",` +
+			`"requestParameters":null,"responseElements":null,"requestID":"UUID","eventID":"UUID","readOnly":true,` +
+			`"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"000000000000","eventCategory":"Management",` +
+			`"additionalEventData":{"kmsfs":{"time":"2026-01-02T02:04:05.000000678Z","uid":0,"pid":0,"seq":2,"prev":MAC,"mac":MAC}}}`,
+	} {
+		require.True(t, json.Valid([]byte(lines[i])), lines[i])
+		require.Equal(t, want, mac.ReplaceAllString(uuid.ReplaceAllString(lines[i], `ID":"UUID`), "MAC"))
+	}
 	for name, mode := range map[string]fs.FileMode{dir: fs.ModeDir | 0o700, filepath.Join(dir, "audit.jsonl"): 0o600} {
 		st, err := os.Stat(name)
 		require.NoError(t, err)
@@ -66,18 +87,59 @@ func TestAuditLine(t *testing.T) {
 	}
 }
 
-func TestAuditAppendsBehindTornLine(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "audit.jsonl"), []byte("{\"operation\":\"Encrypt\"}\n{\"oper"), 0o600))
-	a := openAuditor(t, dir, 0)
-	require.NoError(t, a.Record(kms.Event{Operation: kms.OpDecrypt}))
-	require.NoError(t, a.Record(kms.Event{Operation: kms.OpDecrypt}))
-	lines := auditLines(t, dir)
-	require.Len(t, lines, 4)
-	require.Equal(t, `{"oper`, lines[1])
-	for _, i := range []int{0, 2, 3} {
-		require.True(t, json.Valid([]byte(lines[i])), lines[i])
+// TestAuditParameters has requestParameters, resources and readOnly of each kind of operation.
+func TestAuditParameters(t *testing.T) {
+	const other = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000001"
+	key := `{"accountId":"000000000000","type":"AWS::KMS::Key","ARN":"` + testARN + `"}`
+	from := kms.Context{"a": "1"}
+	for _, c := range []struct {
+		event                 kms.Event
+		parameters, resources string
+		readOnly              bool
+	}{
+		{kms.Event{Operation: kms.OpGenerateDataKey, KeyARN: testARN, Bytes: 32}, `{"keyId":"` + testARN + `","keySpec":"AES_256"}`, "[" + key + "]", true},
+		{kms.Event{Operation: kms.OpGenerateDataKey, KeyARN: testARN, Bytes: 64}, `{"keyId":"` + testARN + `","numberOfBytes":64}`, "[" + key + "]", true},
+		{kms.Event{Operation: kms.OpReEncrypt, KeyARN: testARN, SourceKeyARN: other, SourceContext: from}, `{"sourceKeyId":"` + other +
+			`","sourceEncryptionContext":{"a":"1"},"sourceEncryptionAlgorithm":"SYMMETRIC_DEFAULT","destinationKeyId":"` + testARN +
+			`","destinationEncryptionAlgorithm":"SYMMETRIC_DEFAULT"}`, `[{"accountId":"000000000000","type":"AWS::KMS::Key","ARN":"` + other + `"},` + key + "]", true},
+		{kms.Event{Operation: kms.OpReEncrypt, KeyARN: testARN, SourceKeyARN: testARN}, `{"sourceKeyId":"` + testARN +
+			`","sourceEncryptionAlgorithm":"SYMMETRIC_DEFAULT","destinationKeyId":"` + testARN + `","destinationEncryptionAlgorithm":"SYMMETRIC_DEFAULT"}`, "[" + key + "]", true},
+		{kms.Event{Operation: kms.OpCreateAlias, KeyARN: testARN, Alias: "alias/x"}, `{"aliasName":"alias/x","targetKeyId":"` + testARN + `"}`, "[" + key + "]", false},
+		{kms.Event{Operation: kms.OpDeleteAlias, KeyARN: "arn:aws:kms:us-east-1:000000000000:alias/x", Alias: "alias/x"}, `{"aliasName":"alias/x"}`,
+			`[{"accountId":"000000000000","type":"AWS::KMS::Alias","ARN":"arn:aws:kms:us-east-1:000000000000:alias/x"}]`, false},
+		{kms.Event{Operation: kms.OpSign, KeyARN: testARN, Algorithm: "ECDSA_SHA_256"}, `{"keyId":"` + testARN + `","signingAlgorithm":"ECDSA_SHA_256"}`, "[" + key + "]", true},
+		{kms.Event{Operation: kms.OpDisableKey, KeyARN: testARN}, `{"keyId":"` + testARN + `"}`, "[" + key + "]", false},
+	} {
+		dir := t.TempDir()
+		require.NoError(t, openAuditor(t, dir, 0).Record(c.event))
+		var got struct {
+			RequestParameters, Resources json.RawMessage
+			ReadOnly                     bool
+		}
+		require.NoError(t, json.Unmarshal([]byte(auditLines(t, dir)[0]), &got))
+		require.Equal(t, c.parameters, string(got.RequestParameters), c.event.Operation)
+		require.Equal(t, c.resources, string(got.Resources), c.event.Operation)
+		require.Equal(t, c.readOnly, got.ReadOnly, c.event.Operation)
 	}
+}
+
+// TestAuditCommand: the name is the process's present one, from /proc.
+func TestAuditCommand(t *testing.T) {
+	dir := t.TempDir()
+	a := openAuditor(t, dir, 0)
+	child := exec.Command("sleep", "60")
+	require.NoError(t, child.Start())
+	for range 2 {
+		require.NoError(t, a.Record(kms.Event{Caller: kms.Caller{PID: child.Process.Pid}}))
+	}
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait())
+	require.NoError(t, a.Record(kms.Event{Caller: kms.Caller{PID: child.Process.Pid}}))
+	lines := auditLines(t, dir)
+	require.Len(t, lines, 3)
+	require.Contains(t, lines[0], `"command":"sleep"`)
+	require.Contains(t, lines[1], `"command":"sleep"`)
+	require.NotContains(t, lines[2], `"command"`, "the process is gone")
 }
 
 func TestAuditRotationLosesNothing(t *testing.T) {
@@ -87,7 +149,7 @@ func TestAuditRotationLosesNothing(t *testing.T) {
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 200 {
-				if err := a.Record(kms.Event{Time: time.Now(), Caller: kms.Caller{PID: w*1000 + i}, Operation: kms.OpDecrypt}); err != nil {
+				if err := a.Record(kms.Event{Time: time.Now(), Caller: kms.Caller{PID: 1<<30 + w*1000 + i}, Operation: kms.OpDecrypt}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -96,10 +158,13 @@ func TestAuditRotationLosesNothing(t *testing.T) {
 	wg.Wait()
 	seen := map[int]bool{}
 	for _, line := range auditLines(t, dir) {
-		var e struct{ PID int }
+		var e struct {
+			AdditionalEventData struct{ KMSFS struct{ PID int } }
+		}
 		require.NoError(t, json.Unmarshal([]byte(line), &e), line)
-		require.False(t, seen[e.PID])
-		seen[e.PID] = true
+		pid := e.AdditionalEventData.KMSFS.PID
+		require.False(t, seen[pid])
+		seen[pid] = true
 	}
 	require.Len(t, seen, 800)
 	names, err := filepath.Glob(filepath.Join(dir, "audit-*.jsonl"))
@@ -108,7 +173,7 @@ func TestAuditRotationLosesNothing(t *testing.T) {
 	for _, name := range names {
 		st, err := os.Stat(name)
 		require.NoError(t, err)
-		require.Less(t, st.Size(), int64(4096+512))
+		require.Less(t, st.Size(), int64(4096+1024))
 	}
 }
 
@@ -142,7 +207,7 @@ func TestEveryUseIsRecorded(t *testing.T) {
 	disabled := m.ARN + " is disabled."
 	want := []kms.Event{
 		{Operation: kms.OpCreateKey, KeyARN: m.ARN},
-		{Operation: kms.OpGenerateDataKey, KeyARN: m.ARN, Context: c},
+		{Operation: kms.OpGenerateDataKey, KeyARN: m.ARN, Context: c, Bytes: 32},
 		{Operation: kms.OpDecrypt, KeyARN: m.ARN, Code: kms.InvalidCiphertextException, Message: "InvalidCiphertextException"},
 		{Operation: kms.OpReEncrypt, KeyARN: m.ARN, SourceKeyARN: m.ARN, SourceContext: c},
 		{Operation: kms.OpDisableKey, KeyARN: m.ARN},
@@ -199,4 +264,20 @@ func TestUnrecordedUseIsRefused(t *testing.T) {
 	audit.Fail(nil)
 	_, _, err = s.NewDataKey(ctx, request)
 	require.NoError(t, err, "nothing was cached of the refused use")
+}
+
+// TestBestEffort: with the setting, a use goes on without its record, and is told about.
+func TestBestEffort(t *testing.T) {
+	a := &kmstest.Audit{}
+	var told []kms.Operation
+	s, _ := kmstest.NewService(t, nil, kms.Options{Audit: kms.BestEffort(a, func(e kms.Event, err error) {
+		require.Error(t, err)
+		told = append(told, e.Operation)
+	})})
+	m, err := s.CreateKey(t.Context(), kms.CreateKeyInput{})
+	require.NoError(t, err)
+	a.Fail(errors.New("no space left on device"))
+	_, err = s.GenerateDataKey(t.Context(), kms.GenerateDataKeyInput{KeyID: m.ID, Bytes: 32})
+	require.NoError(t, err)
+	require.Equal(t, []kms.Operation{kms.OpGenerateDataKey}, told)
 }

@@ -13,7 +13,7 @@ import (
 var benchCaller = kms.Caller{Principal: "arn:aws:iam::000000000000:user/root", UID: 1000, PID: 4711, Via: "mount", Path: "/mnt/hr/payroll.csv"}
 
 func benchService(b *testing.B) (context.Context, *kms.Service, kms.KeyMetadata) {
-	audit, err := kms.OpenFileAuditor(b.TempDir()+"/audit", 0)
+	audit, err := kms.OpenFileAuditor(b.TempDir()+"/audit", kms.AuditOptions{Key: auditKey()})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, audit.Close()) })
 	s, _ := kmstest.NewService(b, nil, kms.Options{Audit: audit})
@@ -79,7 +79,7 @@ func BenchmarkNewDataKeyParallel(b *testing.B) {
 }
 
 func BenchmarkAuditRecord(b *testing.B) {
-	audit, err := kms.OpenFileAuditor(b.TempDir()+"/audit", 0)
+	audit, err := kms.OpenFileAuditor(b.TempDir()+"/audit", kms.AuditOptions{Key: auditKey()})
 	require.NoError(b, err)
 	e := kms.Event{Caller: benchCaller, Operation: kms.OpGenerateDataKey, KeyARN: "arn:aws:kms:us-east-1:000000000000:key/134f2428-cec1-4b25-a1ae-9048164dba47",
 		Context: kms.Context{"department": "hr", kms.ARNKey: kms.ObjectARN("bucket", "hr/payroll.csv")}}

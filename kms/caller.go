@@ -9,6 +9,9 @@ type Caller struct {
 	PID       int
 	Via       string // the door: "mount", "cli", "s3", "kms"
 	Path      string // the file, in the words of the door; may be empty
+	Command   string // name of the process; empty: the audit record looks it up by PID
+	SourceIP  string // of a network door
+	UserAgent string // of a network door
 }
 
 type callerKey struct{}

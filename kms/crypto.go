@@ -25,7 +25,7 @@ func (s *Service) generateAs(ctx context.Context, in GenerateDataKeyInput, viaS3
 	}
 	q := question{op: op, keyID: in.KeyID, context: in.Context, tokens: in.GrantTokens, viaS3: viaS3}
 	out, arn, err := s.generate(ctx, in, &q)
-	if err = s.record(ctx, Event{Operation: op, KeyARN: arn, Context: in.Context}, dryRun(in.DryRun, err)); err != nil {
+	if err = s.record(ctx, Event{Operation: op, KeyARN: arn, Context: in.Context, Bytes: in.Bytes}, dryRun(in.DryRun, err)); err != nil {
 		Wipe(out.Plaintext)
 		return DataKey{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Service) Encrypt(ctx context.Context, in EncryptInput) (Ciphertext, err
 func (s *Service) encryptAs(ctx context.Context, in EncryptInput, viaS3 bool) (Ciphertext, error) {
 	q := question{op: OpEncrypt, keyID: in.KeyID, context: in.Context, tokens: in.GrantTokens, viaS3: viaS3, extra: algorithmKey(in.Algorithm)}
 	out, arn, err := s.encrypt(ctx, in, &q)
-	if err = s.record(ctx, Event{Operation: OpEncrypt, KeyARN: arn, Context: in.Context}, dryRun(in.DryRun, err)); err != nil {
+	if err = s.record(ctx, Event{Operation: OpEncrypt, KeyARN: arn, Context: in.Context, Algorithm: in.Algorithm}, dryRun(in.DryRun, err)); err != nil {
 		return Ciphertext{}, err
 	}
 	return out, nil
@@ -88,7 +88,7 @@ func (s *Service) Decrypt(ctx context.Context, in DecryptInput) (Plaintext, erro
 func (s *Service) decryptAs(ctx context.Context, in DecryptInput, viaS3 bool) (Plaintext, error) {
 	q := question{op: OpDecrypt, keyID: in.KeyID, blob: in.Blob, context: in.Context, tokens: in.GrantTokens, viaS3: viaS3, extra: algorithmKey(in.Algorithm)}
 	out, arn, err := s.decrypt(ctx, in, &q)
-	if err = s.record(ctx, Event{Operation: OpDecrypt, KeyARN: arn, Context: in.Context}, dryRun(in.DryRun, err)); err != nil {
+	if err = s.record(ctx, Event{Operation: OpDecrypt, KeyARN: arn, Context: in.Context, Algorithm: in.Algorithm}, dryRun(in.DryRun, err)); err != nil {
 		Wipe(out.Bytes)
 		return Plaintext{}, err
 	}

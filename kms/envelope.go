@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"maps"
+	"strings"
 )
 
 // The algorithms of server-side encryption, as x-amz-server-side-encryption spells them.
@@ -67,7 +68,7 @@ func dataKeySize(algorithm string) (int, error) {
 // Errors: the provider's, and [ValidationException] for a context that names another resource.
 func (s *Service) NewDataKey(ctx context.Context, r EnvelopeRequest) ([]byte, Envelope, error) {
 	if r.Algorithm == SSEKMS || r.Algorithm == SSEDSSE {
-		return s.newKMSDataKey(ctx, r)
+		return s.newKMSDataKey(forObject(ctx, r.ObjectARN), r)
 	}
 	if _, err := dataKeySize(r.Algorithm); err != nil {
 		return nil, Envelope{}, err
@@ -121,6 +122,16 @@ func (s *Service) newEnvelope(ctx context.Context, r EnvelopeRequest, op Operati
 	return env, full, nil
 }
 
+// forObject names the object in the audit record, unless the caller named a file himself.
+func forObject(ctx context.Context, arn string) context.Context {
+	c := CallerFrom(ctx)
+	if c.Path != "" || arn == "" {
+		return ctx
+	}
+	c.Path = strings.TrimPrefix(arn, BucketARN(""))
+	return WithCaller(ctx, c)
+}
+
 func keyOrManaged(keyID string) string {
 	if keyID == "" {
 		return ManagedAlias
@@ -152,6 +163,7 @@ func (s *Service) unwrap(ctx context.Context, env Envelope) ([]byte, error) {
 	if env.Algorithm == SSES3 {
 		return s.openByService(env)
 	}
+	ctx = forObject(ctx, env.ResourceARN)
 	full, err := env.Context.full(env.ResourceARN)
 	if err != nil {
 		return nil, s.record(ctx, Event{Operation: OpDecrypt, KeyARN: env.KeyARN}, err)
@@ -173,7 +185,7 @@ func (s *Service) RewrapDataKey(ctx context.Context, env Envelope, to EnvelopeRe
 		return Envelope{}, err
 	}
 	if env.Algorithm != SSES3 && to.Algorithm != SSES3 && !env.BucketKey && !to.usesBucketKey() {
-		return s.reEncryptEnvelope(ctx, env, to)
+		return s.reEncryptEnvelope(forObject(ctx, to.ObjectARN), env, to)
 	}
 	key, err := s.OpenDataKey(ctx, env)
 	if err != nil {

@@ -43,6 +43,8 @@ type Config struct {
 	Reencrypt   TreeConfig        `toml:"reencrypt"`
 	Rewrap      RewrapConfig      `toml:"rewrap"`
 	Check       CheckConfig       `toml:"check"`
+	Audit       AuditConfig       `toml:"audit"`
+	Root        RootConfig        `toml:"root"`
 	Status      StatusConfig      `toml:"status"`
 }
 
@@ -127,6 +129,8 @@ type StatusConfig struct {
 func Default() Config {
 	return Config{
 		LogLevel: "info",
+		Audit:    AuditConfig{Required: true, Lines: 10},
+		Root:     RootConfig{Protection: protectNone},
 		Mount:    MountConfig{Options: []string{}},
 		Bucket:   BucketConfig{Versioning: "enabled", ExpireNoncurrent: Duration(7 * 24 * time.Hour)},
 		KMS: KMSConfig{Region: "us-east-1", Account: "000000000000",
@@ -220,6 +224,8 @@ func (c *Config) problems() []problem {
 	check(c.Bucket.ExpireNoncurrent >= 0, "bucket.expire-noncurrent", "%s is negative", c.Bucket.ExpireNoncurrent)
 	check(c.KMS.BucketKeyLifetime > 0, "kms.bucket-key-lifetime", "%s is not positive", c.KMS.BucketKeyLifetime)
 	check(isAccount(c.KMS.Account), "kms.account", "%q is not 12 digits", c.KMS.Account)
+	oneOf("root.protection", c.Root.Protection, protectNone, protectPassphrase)
+	check(c.Audit.Lines >= 0, "audit.lines", "%d is negative", c.Audit.Lines)
 	check(c.KMS.Region != "", "kms.region", "must not be empty")
 	check(c.Key.Days >= 7 && c.Key.Days <= 30, "key.days", "%d is not in 7 to 30", c.Key.Days)
 	check(c.KeyRotation.Every == 0 || c.KeyRotation.Every >= kms.MinRotationDays && c.KeyRotation.Every <= kms.MaxRotationDays,

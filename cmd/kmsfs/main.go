@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 	root := a.group("kmsfs", "Files as encrypted S3 objects, a KMS key for each",
 		a.mountCommand(), a.umountCommand(), a.initCommand(), a.statusCommand(), a.bucketCommand(), a.keyCommand(),
 		a.versionsCommand(), a.restoreCommand(), a.reencryptCommand(), a.rewrapCommand(), a.explainCommand(),
-		a.checkCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
+		a.checkCommand(), a.auditCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
 	root.Long = "kmsfs mounts buckets as directories. Every file is an object, encrypted under a KMS key that its extended\n" +
 		"attributes choose.\n\n" + exitHelp()
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -31,7 +31,7 @@ type owned struct {
 
 // Close makes everything durable and lets other processes in.
 func (o *owned) Close() error {
-	return errors.Join(o.kms.Close(), o.keys.Close(), o.store.Close(), o.audit.Sync(), o.audit.Close())
+	return errors.Join(o.kms.Close(), o.keys.Close(), o.audit.Close(), o.store.Close())
 }
 
 // openStore opens the store at path, and makes it with its root key when create is set and there is none.
@@ -80,13 +80,14 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("open the KMS keys of the store: %w", err)
 	}
-	if o.audit, err = kms.OpenFileAuditor(beside(c.AuditDir, o.path, ".audit"), 0); err != nil {
+	auditor, err := o.openAudit(root, c, log)
+	if err != nil {
 		return err
 	}
 	serviceKey := local.Derive(root, "kmsfs sse-s3 v1")
 	defer kms.Wipe(serviceKey)
 	o.kms = kms.NewService(o.keys, kms.Options{
-		Audit:             o.audit,
+		Audit:             auditor,
 		ServiceKey:        serviceKey,
 		BucketKeyLifetime: time.Duration(c.KMS.BucketKeyLifetime),
 		Region:            c.KMS.Region,

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"kmsfs/kms"
+	"kmsfs/kms/local"
+)
+
+// AuditConfig is about the audit records.
+type AuditConfig struct {
+	Required bool `toml:"required"` // a use of a key that cannot be recorded is refused
+	Partial  bool `toml:"partial"`  // of verify: records may begin behind the first one
+	Follow   bool `toml:"follow"`   // of tail
+	Lines    int  `toml:"lines"`    // of tail: how many of the last records
+}
+
+// labelAudit derives the key of the audit records' chain from the root key.
+const labelAudit = "kmsfs audit v1"
+
+// openAudit opens the audit records and answers what the key service writes to.
+func (o *owned) openAudit(root []byte, c *Config, log *slog.Logger) (kms.Auditor, error) {
+	key := local.Derive(root, labelAudit)
+	defer kms.Wipe(key)
+	var err error
+	o.audit, err = kms.OpenFileAuditor(beside(c.AuditDir, o.path, ".audit"),
+		kms.AuditOptions{Key: key, Region: c.KMS.Region, Account: c.KMS.Account})
+	if err != nil {
+		return nil, err
+	}
+	if c.Audit.Required {
+		return o.audit, nil
+	}
+	return kms.BestEffort(o.audit, func(e kms.Event, err error) {
+		log.Error("a use of a key is not recorded", "operation", e.Operation, "key", e.KeyARN, "error", fmt.Sprint(err))
+	}), nil
+}
