@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,7 @@ func (a *app) mountCommand() *cobra.Command {
 		"  suid, dev, noexec     as mount(8) has them; set-user-ID programs and devices are off unless asked for\n" +
 		"Further options of mount(8), such as noatime, nofail or _netdev, are accepted and change nothing."
 	a.flag(cmd, "mount.foreground", "f", "stay in the foreground, log to standard error")
+	a.flag(cmd, "mount.kms", "", "address of a KMS door, open as long as the daemon runs: see `kmsfs serve --help`")
 	a.flag(cmd, "mount.options", "o", "mount options, separated by commas")
 	return cmd
 }
@@ -50,7 +52,7 @@ func (a *app) mount(ctx context.Context, args []string) error {
 		r.Bucket = args[0]
 	}
 	if ready := readyPipe(); ready != nil {
-		return a.daemonChild(ctx, store, r, ready)
+		return a.mountChild(ctx, store, r, ready)
 	}
 	if r.Dir, err = mountPoint(ctx, r.Dir, options.NonEmpty); err != nil {
 		return err
@@ -68,8 +70,46 @@ func (a *app) mount(ctx context.Context, args []string) error {
 // mountAnyhow asks the store's daemon, or becomes it, or starts it.
 func (a *app) mountAnyhow(ctx context.Context, store string, r service.MountRequest) error {
 	ctx = kms.WithCaller(ctx, service.Caller(uint32(os.Getuid()), os.Getpid()))
+	return patiently(ctx, func() error { return a.mountOnce(ctx, store, r) })
+}
+
+// mountChild is the daemon in the background, which does not stay in the working directory.
+func (a *app) mountChild(ctx context.Context, store string, r service.MountRequest, ready *os.File) error {
+	dir, err := filepath.EvalSymlinks(r.Dir)
+	if err == nil {
+		r.Dir, err = filepath.Abs(dir)
+	}
+	start := a.mountStarter(r)
+	if err != nil {
+		start = func(context.Context, *service.Service) error { return err }
+	}
+	return a.daemonChild(ctx, store, start, ready)
+}
+
+// mountStarter opens the door before the mount: when it cannot be, nothing has happened.
+func (a *app) mountStarter(r service.MountRequest) starter {
+	return func(ctx context.Context, s *service.Service) error {
+		if err := a.openDoor(ctx, s); err != nil {
+			return err
+		}
+		_, err := s.Mount(ctx, r)
+		return err
+	}
+}
+
+// openDoor opens the door that the mount was asked for. It lasts as long as the daemon.
+func (a *app) openDoor(ctx context.Context, s service.API) error {
+	if a.cfg.Mount.KMS == "" {
+		return nil
+	}
+	_, err := s.Serve(ctx, service.ServeRequest{KMS: a.cfg.Mount.KMS})
+	return err
+}
+
+// patiently goes on while a daemon starts or ends meanwhile.
+func patiently(ctx context.Context, do func() error) error {
 	for deadline := time.Now().Add(mountPatience); ; {
-		err := a.mountOnce(ctx, store, r)
+		err := do()
 		again := errors.Is(err, service.Closing) || errors.Is(err, service.Busy) || errors.Is(err, service.NoDaemon)
 		if err == nil || !again || time.Now().After(deadline) {
 			return err
@@ -84,15 +124,18 @@ func (a *app) mountOnce(ctx context.Context, store string, r service.MountReques
 	client, err := dial(store)
 	switch {
 	case err == nil:
+		if err := a.openDoor(ctx, client); err != nil {
+			return err
+		}
 		if _, err := client.Mount(ctx, r); err != nil {
 			return err
 		}
 	case !errors.Is(err, service.NoDaemon):
 		return err
 	case a.cfg.Mount.Foreground:
-		return a.runDaemon(ctx, store, r, a.daemonLog(), func() { a.announce(store, r, os.Getpid()) })
+		return a.runDaemon(ctx, store, a.mountStarter(r), a.daemonLog(), func(*service.Service) { a.announce(store, r, os.Getpid()) })
 	default:
-		if err := spawnDaemon(ctx, r.Dir, beside(a.cfg.LogFile, store, ".log")); err != nil {
+		if err := spawnDaemon(ctx, beside(a.cfg.LogFile, store, ".log")); err != nil {
 			return err
 		}
 		if client, err = dial(store); err != nil {

@@ -55,10 +55,18 @@ func (a *app) printStatus(s service.Status) {
 		daemon = fmt.Sprintf("pid %d, since %s", s.PID, timeText(s.Started))
 	}
 	fields(a.stdout, "store:", s.Store, "daemon:", daemon, "kms calls:", fmt.Sprint(s.KMSCalls))
+	a.printProvider(s.Provider)
 	if !a.cfg.Status.Brief {
 		fields(a.stdout, "buckets:", fmt.Sprint(s.Buckets), "objects:", countText(s.Objects, s.Bytes),
 			"old versions:", countText(s.Noncurrent, s.OldBytes),
 			"disk:", fmt.Sprintf("%s free of %s", bytesText(s.DiskFree), bytesText(s.DiskTotal)))
+	}
+	if len(s.Doors) > 0 {
+		table(a.stdout, "DOOR\tURL\tSINCE", func(line func(...any)) {
+			for _, d := range s.Doors {
+				line(d.Protocol, d.URL, timeText(d.Since))
+			}
+		})
 	}
 	if len(s.Mounts) == 0 {
 		return

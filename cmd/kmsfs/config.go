@@ -27,6 +27,7 @@ type Config struct {
 	Store    string `toml:"store"`     // the store's directory; empty: see [Config.StorePath]
 	RootKey  string `toml:"root-key"`  // file of the root key; empty: STORE.key
 	AuditDir string `toml:"audit-dir"` // the audit records; empty: STORE.audit
+	TLSDir   string `toml:"tls-dir"`   // certificates of the doors; empty: STORE.tls
 	LogFile  string `toml:"log-file"`  // the daemon's log; empty: STORE.log
 	LogLevel string `toml:"log-level"` // debug, info, warn, error
 	JSON     bool   `toml:"json"`
@@ -45,6 +46,8 @@ type Config struct {
 	Check       CheckConfig       `toml:"check"`
 	Audit       AuditConfig       `toml:"audit"`
 	Root        RootConfig        `toml:"root"`
+	Serve       ServeConfig       `toml:"serve"`
+	Env         EnvConfig         `toml:"env"`
 	Status      StatusConfig      `toml:"status"`
 }
 
@@ -52,6 +55,7 @@ type Config struct {
 type MountConfig struct {
 	Foreground bool     `toml:"foreground"`
 	Options    []string `toml:"options"` // as mount(8) takes them after -o
+	KMS        string   `toml:"kms"`     // address of the KMS door; empty: none
 }
 
 // BucketConfig is what new buckets start with.
@@ -65,6 +69,9 @@ type BucketConfig struct {
 
 // KMSConfig is about the key service.
 type KMSConfig struct {
+	Provider          string   `toml:"provider"`            // where the keys are: local or aws
+	Endpoint          string   `toml:"endpoint"`            // of the provider aws; empty: AWS's own
+	Profile           string   `toml:"profile"`             // of AWS's configuration files; empty: as AWS's tools choose it
 	Region            string   `toml:"region"`              // in key ARNs
 	Account           string   `toml:"account"`             // in key ARNs: 12 digits
 	BucketKeyLifetime Duration `toml:"bucket-key-lifetime"` // how long a bucket key is used after it was unwrapped
@@ -120,6 +127,18 @@ type CheckConfig struct {
 	Repair bool `toml:"repair"`
 }
 
+// ServeConfig is what `kmsfs serve` opens.
+type ServeConfig struct {
+	KMS        string `toml:"kms"` // address of the KMS door
+	Foreground bool   `toml:"foreground"`
+	Stop       bool   `toml:"stop"`
+}
+
+// EnvConfig is whose access key `kmsfs env` prints.
+type EnvConfig struct {
+	User string `toml:"user"` // empty: the only one
+}
+
 // StatusConfig is how `kmsfs status` answers.
 type StatusConfig struct {
 	Brief bool `toml:"brief"`
@@ -133,7 +152,7 @@ func Default() Config {
 		Root:     RootConfig{Protection: protectNone},
 		Mount:    MountConfig{Options: []string{}},
 		Bucket:   BucketConfig{Versioning: "enabled", ExpireNoncurrent: Duration(7 * 24 * time.Hour)},
-		KMS: KMSConfig{Region: "us-east-1", Account: "000000000000",
+		KMS: KMSConfig{Provider: providerLocal, Region: "us-east-1", Account: "000000000000",
 			BucketKeyLifetime: Duration(5 * time.Minute)},
 		Key:    KeyConfig{Days: 30},
 		KeyTag: KeyTagConfig{Remove: []string{}},
@@ -233,6 +252,7 @@ func (c *Config) problems() []problem {
 	if err := c.Users.validate(); err != nil {
 		bad = append(bad, problem{usersKey, err})
 	}
+	bad = append(bad, c.KMS.problems()...)
 	if _, err := parseMountOptions(c.Mount.Options); err != nil {
 		bad = append(bad, problem{"mount.options", err})
 	}

@@ -25,8 +25,11 @@ func (a *app) daemonLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 }
 
-// runDaemon owns the store until its last mount is gone or ctx ends. It calls ready when the first mount, r, serves.
-func (a *app) runDaemon(ctx context.Context, store string, r service.MountRequest, log *slog.Logger, ready func()) (err error) {
+// starter gives a daemon the first thing to serve.
+type starter func(context.Context, *service.Service) error
+
+// runDaemon owns the store until nothing keeps it any more or ctx ends. It calls ready when start's mount or door serves.
+func (a *app) runDaemon(ctx context.Context, store string, start starter, log *slog.Logger, ready func(*service.Service)) (err error) {
 	ctx = kms.WithCaller(ctx, service.Caller(uint32(os.Getuid()), os.Getpid()))
 	o, err := openStore(store, &a.cfg, true, log)
 	if err != nil {
@@ -38,8 +41,10 @@ func (a *app) runDaemon(ctx context.Context, store string, r service.MountReques
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	svc := service.New(service.Options{Path: store, Version: programVersion(), Store: o.store, KMS: o.kms, Files: f,
-		Mounter: mounter(store, f.FS, log), Logger: log})
+	doors := newDoors(o, &a.cfg, log)
+	defer closeDoors(doors)
+	svc := service.New(service.Options{Path: store, Version: programVersion(), Store: o.store, KMS: o.kms, Provider: o.provider, Files: f,
+		Mounter: mounter(store, f.FS, log), Doors: doors, Users: o.users, Logger: log})
 	socket, err := service.SocketPath(store)
 	if err != nil {
 		return err
@@ -49,11 +54,11 @@ func (a *app) runDaemon(ctx context.Context, store string, r service.MountReques
 		return err
 	}
 	defer server.Close()
-	if _, err := svc.Mount(ctx, r); err != nil {
+	if err := start(ctx, svc); err != nil {
 		return err
 	}
 	go server.Serve()
-	ready()
+	ready(svc)
 	select {
 	case <-ctx.Done():
 		log.Info("asked to end")
@@ -63,8 +68,15 @@ func (a *app) runDaemon(ctx context.Context, store string, r service.MountReques
 	case <-svc.Ended():
 	}
 	server.Drain(drainPatience)
-	log.Info("the last mount is gone: the daemon ends")
+	log.Info("nothing is served any more: the daemon ends")
 	return nil
+}
+
+// closeDoors is for a daemon that ends.
+func closeDoors(d *doors) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	d.Close(ctx)
 }
 
 // inside reports whether path is dir or lies under it.

@@ -95,7 +95,7 @@ func exitCode(err error) exit {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), isAny(err, service.BadRequest, service.Unsupported, service.NotDaemon):
+	case errors.As(err, &usage), isAny(err, service.BadRequest, service.BadDoor, service.Unsupported, service.NotDaemon):
 		return exitUsage
 	case errors.As(err, &partial):
 		return exitPartial
@@ -114,7 +114,8 @@ func exitCode(err error) exit {
 		return exitPermission
 	case isAny(err, service.Busy, service.Stale, service.Closing):
 		return exitBusy
-	case isAny(err, service.NoStore, service.NoRootKey, service.NotMounted, kms.NotFoundException, objstore.NoSuchBucket,
+	case isAny(err, service.NoStore, service.NoRootKey, service.NotMounted, service.NoDoor, service.NoUser,
+		kms.NotFoundException, objstore.NoSuchBucket,
 		objstore.NoSuchKey, objstore.NoSuchVersion, objstore.NoSuchNode, fs.ErrNotExist):
 		return exitNotFound
 	case isAny(err, kms.InvalidAliasNameException, kms.ValidationException, kms.InvalidArnException,

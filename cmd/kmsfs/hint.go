@@ -23,7 +23,7 @@ func hints() []advice {
 	return []advice{
 		{service.Stale, "the daemon of this mount died; run `kmsfs mount` again, which clears it, or `umount -l DIR`"},
 		{service.Closing, "run the command again"},
-		{service.NotDaemon, "run `kmsfs mount` first"},
+		{service.NotDaemon, "run `kmsfs mount` or `kmsfs serve` first"},
 		{service.NotMounted, "`kmsfs status` lists the mounts of a store; for another store add --store DIR"},
 		{service.NoStore, "`kmsfs init` or the first `kmsfs mount` makes a store; name an existing one with --store DIR or $KMSFS_STORE"},
 		{service.NoRootKey, "put the root key back from where you keep its copy, or name its file in $KMSFS_ROOT_KEY; without it the data is lost"},
@@ -32,6 +32,8 @@ func hints() []advice {
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},
 		{service.NoFUSE, "as root: modprobe fuse, and chmod 666 /dev/fuse for other users; in a container: --device /dev/fuse --cap-add SYS_ADMIN; without root install fuse3"},
 		{service.NoDaemon, "look into {store}.log; `kmsfs mount` starts a daemon"},
+		{service.NoDoor, "`kmsfs serve --kms 127.0.0.1:PORT` opens one; `kmsfs status` shows those that are open"},
+		{service.NoUser, "`kmsfs user ls` lists the users; `kmsfs user create NAME` makes one"},
 		{service.NotPermitted, "run the command as the user whose store {store} is"},
 		{kms.DisabledException, "enable it: kmsfs key enable KEY"},
 		{kms.InvalidKeyUsageException, "choose a symmetric key with usage ENCRYPT_DECRYPT: kmsfs key ls"},

@@ -46,7 +46,7 @@ func layers() map[string]layer {
 		"fs":                           {ours: []string{"kms", "objstore", "xattr"}, theirs: []string{xsys}},
 		"fs/fstest":                    {ours: []string{"fs", "kms", "kms/kmstest", "kms/local", "objstore", "objstore/badgerstore", "objstore/storetest", "xattr"}, theirs: []string{"github.com/stretchr/testify", xsys}},
 		"fs/fusefs":                    {ours: []string{"fs", "kms", "objstore", "xattr"}, theirs: []string{fuseModule, xsys, "github.com/moby/sys"}},
-		"cmd/kmsfs/service":            {ours: []string{"kms", "objstore", "xattr"}, theirs: []string{xsys, "github.com/moby/sys"}},
+		"cmd/kmsfs/service":            {ours: []string{"kms", "kms/users", "objstore", "xattr"}, theirs: []string{xsys, "github.com/moby/sys"}},
 		"cmd/kmsfs": {ours: program, theirs: []string{tomlModule, xsys, "golang.org/x/term", "github.com/dustin/go-humanize",
 			"github.com/moby/sys", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8"}},
 	}

@@ -71,6 +71,7 @@ func (a *app) report(cmd *cobra.Command, err error) {
 func (a *app) root() *cobra.Command {
 	root := a.group("kmsfs", "Files as encrypted S3 objects, a KMS key for each",
 		a.mountCommand(), a.umountCommand(), a.initCommand(), a.statusCommand(), a.bucketCommand(), a.keyCommand(),
+		a.serveCommand(), a.userCommand(), a.envCommand(),
 		a.versionsCommand(), a.restoreCommand(), a.reencryptCommand(), a.rewrapCommand(), a.explainCommand(),
 		a.checkCommand(), a.auditCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
 	root.Long = "kmsfs mounts buckets as directories. Every file is an object, encrypted under a KMS key that its extended\n" +

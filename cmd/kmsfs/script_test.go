@@ -75,8 +75,14 @@ func setupScript(env *testscript.Env) error {
 	return errors.Join(os.WriteFile(config, nil, 0o600), os.MkdirAll(filepath.Join(env.WorkDir, "mnt"), 0o755))
 }
 
-// endDaemons ends the daemons of all mounts below dir, so that nothing is left of a script that failed.
+// endDaemons ends the daemon of the store in dir and those of all mounts below dir, so that nothing is left of a script
+// that failed.
 func endDaemons(dir string) {
+	if client, err := dial(resolveExisting(filepath.Join(dir, "store"))); err == nil {
+		if st, err := client.Status(context.Background(), service.StatusRequest{}); err == nil && len(st.Mounts) == 0 {
+			endDaemon(st.PID)
+		}
+	}
 	infos, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		return m.FSType != fsType || !strings.HasPrefix(m.Mountpoint, dir+"/"), false
 	})
@@ -85,17 +91,22 @@ func endDaemons(dir string) {
 	}
 	for _, m := range infos {
 		if pid := ownerOf(context.Background(), m); pid != 0 {
-			_ = syscall.Kill(pid, syscall.SIGTERM)
-			for range 100 {
-				if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-					break
-				}
-				time.Sleep(50 * time.Millisecond)
-			}
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			endDaemon(pid)
 		}
 		_ = unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
 	}
+}
+
+// endDaemon asks a daemon to end, and makes it.
+func endDaemon(pid int) {
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	for range 100 {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
 func scriptCondition(cond string) (bool, error) {

@@ -36,7 +36,7 @@ func readyPipe() *os.File {
 
 // spawnDaemon starts this command line again, in the background and in its own session, and waits until it is
 // ready. Its error is the daemon's.
-func spawnDaemon(ctx context.Context, dir, logPath string) error {
+func spawnDaemon(ctx context.Context, logPath string) error {
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o700); err != nil {
 		return fmt.Errorf("make the directory of the daemon's log: %w", err)
 	}
@@ -82,7 +82,7 @@ func awaitReady(r io.Reader, logPath string, p *os.Process) error {
 
 // daemonChild is the background process. It tells its parent how the start went, and lets go of the parent's
 // directory.
-func (a *app) daemonChild(ctx context.Context, store string, r service.MountRequest, ready *os.File) error {
+func (a *app) daemonChild(ctx context.Context, store string, start starter, ready *os.File) error {
 	told := false
 	tell := func(err error) {
 		if !told {
@@ -91,19 +91,13 @@ func (a *app) daemonChild(ctx context.Context, store string, r service.MountRequ
 		}
 		told = true
 	}
-	var err error
-	if r.Dir, err = filepath.EvalSymlinks(r.Dir); err == nil {
-		r.Dir, err = filepath.Abs(r.Dir)
-	}
+	a.absolutePaths(store)
+	err := os.Chdir("/")
 	if err == nil {
-		a.absolutePaths(store)
-		err = os.Chdir("/")
-	}
-	if err == nil {
-		err = a.runDaemon(ctx, store, r, a.daemonLog(), func() { tell(nil) })
+		err = a.runDaemon(ctx, store, start, a.daemonLog(), func(*service.Service) { tell(nil) })
 	}
 	if !told && err == nil {
-		err = errors.New("the mount was gone before it was ready")
+		err = errors.New("what was to be served was gone before it was ready")
 	}
 	tell(err)
 	return err
@@ -112,7 +106,7 @@ func (a *app) daemonChild(ctx context.Context, store string, r service.MountRequ
 // absolutePaths makes the paths of the configuration independent of the working directory.
 func (a *app) absolutePaths(store string) {
 	a.cfg.Store = store
-	for _, p := range []*string{&a.cfg.RootKey, &a.cfg.AuditDir, &a.cfg.LogFile} {
+	for _, p := range []*string{&a.cfg.RootKey, &a.cfg.AuditDir, &a.cfg.TLSDir, &a.cfg.LogFile} {
 		if *p == "" {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"kmsfs/cmd/kmsfs/service"
 	"kmsfs/kms"
 	"kmsfs/kms/local"
+	"kmsfs/kms/users"
 	"kmsfs/objstore/badgerstore"
 )
 
@@ -24,14 +25,15 @@ type owned struct {
 	path    string
 	store   *badgerstore.Store
 	kms     *kms.Service
-	keys    *local.Provider
+	keys    keyProvider
+	users   *users.Store
 	audit   *kms.FileAuditor
 	created bool // the store is new
 }
 
 // Close makes everything durable and lets other processes in.
 func (o *owned) Close() error {
-	return errors.Join(o.kms.Close(), o.keys.Close(), o.audit.Close(), o.store.Close())
+	return errors.Join(o.kms.Close(), o.keys.Close(), o.users.Close(), o.audit.Close(), o.store.Close())
 }
 
 // openStore opens the store at path, and makes it with its root key when create is set and there is none.
@@ -76,7 +78,7 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 	wrapping := local.Derive(root, "kmsfs kms v1")
 	defer kms.Wipe(wrapping)
 	var err error
-	o.keys, err = local.Open(o.store.Records(), wrapping, local.Options{Region: c.KMS.Region, Account: c.KMS.Account})
+	o.keys, err = openProvider(o.store.Records(), wrapping, c)
 	if err != nil {
 		return fmt.Errorf("open the KMS keys of the store: %w", err)
 	}
@@ -95,7 +97,15 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 		Principal:         c.principalOf,
 	})
 	o.store.SetKMS(o.kms)
-	return nil
+	return o.openUsers(root)
+}
+
+// openUsers opens the users of the doors, whose records lie in the store.
+func (o *owned) openUsers(root []byte) (err error) {
+	sealing := local.Derive(root, "kmsfs users v1")
+	defer kms.Wipe(sealing)
+	o.users, err = users.Open(o.store.UserRecords(), sealing, nil)
+	return err
 }
 
 // unused refuses a directory that holds something else, before a root key is made for it.

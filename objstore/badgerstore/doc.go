@@ -65,6 +65,7 @@
 //	P content index id           page of a chunk map
 //	R content key                empty: the record key (I, N or X) uses content
 //	S bucket                     usage
+//	U name                       record of a user, sealed by package kms/users
 //	X ino                        draft: inode as fsync(2) left it
 //
 // The data table has content, slot → sealed chunk.

@@ -22,6 +22,7 @@ const (
 	kPage       = 'P' // content, page index, page id → extents
 	kRef        = 'R' // content, holder → nothing: who uses a content
 	kUsage      = 'S' // bucket id → usage
+	kUser       = 'U' // record name → sealed record of a user
 	kDraft      = 'X' // ino → inode as fsync(2) left it
 	kGarbage    = 'G' // content → nothing: content to sweep or remove
 )

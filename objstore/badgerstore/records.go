@@ -6,20 +6,26 @@ import (
 	"kmsfs/objstore/badgerstore/kv"
 )
 
-// Records keeps the records of the local key provider in the store's database, so that a backup of the store has them.
-// The provider has sealed them.
-type Records struct{ s *Store }
+// Records keeps records of the local key provider, or of the users, in the store's database, so that a backup of the store
+// has them. Those whose they are have sealed them.
+type Records struct {
+	s    *Store
+	kind byte // kKMS or kUser
+}
 
 // Records gives the place of the key provider's records.
-func (s *Store) Records() Records { return Records{s} }
+func (s *Store) Records() Records { return Records{s, kKMS} }
 
-func kmsKey(name string) []byte { return append([]byte{kKMS}, name...) }
+// UserRecords gives the place of the users' records.
+func (s *Store) UserRecords() Records { return Records{s, kUser} }
+
+func (r Records) key(name string) []byte { return append([]byte{r.kind}, name...) }
 
 // Load reads all records.
 func (r Records) Load() (map[string][]byte, error) {
 	out := map[string][]byte{}
 	err := r.s.view("LoadKeys", func(rd kv.Reader) error {
-		prefix := kmsKey("")
+		prefix := r.key("")
 		return rd.Ascend(prefix, after(prefix), func(k, v []byte) (bool, error) {
 			out[string(k[1:])] = append([]byte{}, v...)
 			return true, nil
@@ -32,10 +38,10 @@ func (r Records) Load() (map[string][]byte, error) {
 func (r Records) Save(puts map[string][]byte, deletes []string) error {
 	err := r.s.update("SaveKeys", func(t *txn) error {
 		for name, rec := range puts {
-			t.Put(kmsKey(name), rec)
+			t.Put(r.key(name), rec)
 		}
 		for _, name := range deletes {
-			t.Delete(kmsKey(name))
+			t.Delete(r.key(name))
 		}
 		return nil
 	})

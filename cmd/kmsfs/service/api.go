@@ -30,6 +30,16 @@ type API interface {
 	// While it is in use nothing happens: [Busy], with the processes named.
 	Umount(context.Context, UmountRequest) (UmountAnswer, error)
 
+	// Serve opens a door. Only a daemon can ([NotDaemon]). Errors: [BadDoor].
+	Serve(context.Context, ServeRequest) (Door, error)
+	// ServeStop closes all doors; without a mount the daemon ends. Errors: [NoDoor].
+	ServeStop(context.Context, Nothing) (ServeStopped, error)
+	UserCreate(context.Context, UserName) (Credentials, error)
+	UserList(context.Context, Nothing) ([]DoorUser, error)
+	UserRemove(context.Context, UserName) (Nothing, error)
+	// UserCredentials without a name is about the only user there is.
+	UserCredentials(context.Context, UserName) (Credentials, error)
+
 	BucketCreate(context.Context, BucketSettings) (Bucket, error)
 	BucketSet(context.Context, BucketSettings) (Bucket, error)
 	BucketList(context.Context, Nothing) ([]Bucket, error)
@@ -81,6 +91,7 @@ type Status struct {
 	Version    string    `json:"version"`
 	Started    time.Time `json:"started,omitzero"`
 	Mounts     []Mount   `json:"mounts"`
+	Doors      []Door    `json:"doors"`
 	KMSCalls   int64     `json:"kms_calls"` // calls of the KMS provider since the start
 	Buckets    int       `json:"buckets"`
 	Objects    int64     `json:"objects"` // current versions
@@ -89,6 +100,8 @@ type Status struct {
 	OldBytes   int64     `json:"noncurrent_bytes"`
 	DiskTotal  int64     `json:"disk_total"`
 	DiskFree   int64     `json:"disk_free"`
+	// Provider is where the keys are, and how it is.
+	Provider KeyProvider `json:"kms_provider"`
 }
 
 // MountOptions are the options of one mount that concern the file system.
@@ -298,6 +311,9 @@ type CheckAnswer struct {
 	Healed   int64    `json:"healed"` // files of the metadata database restored from their second copy
 	Damaged  int64    `json:"damaged"`
 	Damage   []Damage `json:"damage"`
+
+	Repairs []Mending `json:"repairs,omitempty"` // with Repair: what was done before the check
+	Lost    int64     `json:"lost,omitempty"`    // of those: what is gone for good
 }
 
 // Damage is one thing that a check found.
@@ -306,6 +322,7 @@ type Damage struct {
 	Key     string             `json:"key,omitempty"`
 	Version objstore.VersionID `json:"version,omitempty"`
 	What    string             `json:"what"`
+	Restore objstore.VersionID `json:"restore,omitempty"` // with Repair: the newest older version that is whole
 }
 
 // GCAnswer counts what a collection removed.

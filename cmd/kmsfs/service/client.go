@@ -90,6 +90,30 @@ func (c *Client) Umount(ctx context.Context, r UmountRequest) (UmountAnswer, err
 	return invoke[UmountAnswer](ctx, c, "Umount", r, nil)
 }
 
+func (c *Client) Serve(ctx context.Context, r ServeRequest) (Door, error) {
+	return invoke[Door](ctx, c, "Serve", r, nil)
+}
+
+func (c *Client) ServeStop(ctx context.Context, r Nothing) (ServeStopped, error) {
+	return invoke[ServeStopped](ctx, c, "ServeStop", r, nil)
+}
+
+func (c *Client) UserCreate(ctx context.Context, r UserName) (Credentials, error) {
+	return invoke[Credentials](ctx, c, "UserCreate", r, nil)
+}
+
+func (c *Client) UserList(ctx context.Context, r Nothing) ([]DoorUser, error) {
+	return invoke[[]DoorUser](ctx, c, "UserList", r, nil)
+}
+
+func (c *Client) UserRemove(ctx context.Context, r UserName) (Nothing, error) {
+	return invoke[Nothing](ctx, c, "UserRemove", r, nil)
+}
+
+func (c *Client) UserCredentials(ctx context.Context, r UserName) (Credentials, error) {
+	return invoke[Credentials](ctx, c, "UserCredentials", r, nil)
+}
+
 func (c *Client) BucketCreate(ctx context.Context, r BucketSettings) (Bucket, error) {
 	return invoke[Bucket](ctx, c, "BucketCreate", r, nil)
 }

@@ -28,12 +28,15 @@ const (
 	BadRequest   Code = "BadRequest"   // the caller asked for something impossible
 	Unsupported  Code = "Unsupported"  // this store or provider cannot do it
 	NoDaemon     Code = "NoDaemon"     // the daemon did not answer
+	BadDoor      Code = "BadDoor"      // the address of a door cannot be used
+	NoDoor       Code = "NoDoor"       // no door is open
+	NoUser       Code = "NoUser"       // there is no such user of the doors
 )
 
 // Codes lists every code, so that tests can find a hole in a table.
 func Codes() []Code {
 	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey,
-		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon}
+		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser}
 }
 
 // Error implements error, so that errors.Is(err, service.Busy) works.

@@ -75,10 +75,7 @@ func (s *Service) watch(m *mounted) {
 	delete(s.mounts, m.Dir)
 	close(m.gone)
 	s.Logger.Info("unmounted", "dir", m.Dir, "bucket", m.Bucket)
-	if len(s.mounts) == 0 && !s.closing {
-		s.closing = true
-		close(s.ended)
-	}
+	s.endWhenIdle()
 }
 
 // Umount answers after everything is durable.
@@ -124,7 +121,7 @@ func (s *Service) explainBusy(dir string, err error) error {
 // detachPatience is how long users of a mount may go on after it was taken out of the tree of directories.
 const detachPatience = 2 * time.Second
 
-// Shutdown unmounts everything, in use or not, and returns when no mount serves any more, or ctx ends.
+// Shutdown closes the doors and unmounts everything, in use or not. It returns when nothing serves any more, or ctx ends.
 func (s *Service) Shutdown(ctx context.Context) {
 	var end sync.WaitGroup
 	for _, m := range s.allMounts() {
@@ -133,6 +130,7 @@ func (s *Service) Shutdown(ctx context.Context) {
 	end.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closeDoors(ctx)
 	if !s.closing {
 		s.closing = true
 		close(s.ended)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kmsfs/kms"
+	"kmsfs/kms/users"
 	"kmsfs/objstore"
 )
 
@@ -24,9 +25,14 @@ type Options struct {
 	Store   Store
 	KMS     *kms.Service
 	Files   Files
+	// Provider says where the keys are, and how it is; nil: nothing is known.
+	Provider func() KeyProvider
 	// Mounter makes mounts; nil where the process is no daemon.
 	Mounter Mounter
-	Logger  *slog.Logger
+	// Doors opens network doors; nil where the process is no daemon.
+	Doors  Doors
+	Users  *users.Store // of the doors
+	Logger *slog.Logger
 }
 
 // Files is the files of the store, together with those who have them open and with the kernels that cache them.
@@ -63,10 +69,12 @@ type Mounted interface {
 type Service struct {
 	Options
 	started time.Time
-	ended   chan struct{} // closed when the last mount of a daemon is gone
+	ended   chan struct{} // closed when nothing keeps a daemon any more
 
 	mu      sync.Mutex
 	mounts  map[string]*mounted // by mount point
+	doors   []Door
+	stay    bool // also without a mount, for the doors
 	closing bool
 }
 
@@ -77,5 +85,5 @@ func New(o Options) *Service {
 	return &Service{Options: o, started: time.Now(), ended: make(chan struct{}), mounts: map[string]*mounted{}}
 }
 
-// Ended is closed when the last mount is gone and no further mount will be accepted.
+// Ended is closed when nothing keeps the daemon, no mount and no door of `kmsfs serve`, and nothing more is accepted.
 func (s *Service) Ended() <-chan struct{} { return s.ended }
