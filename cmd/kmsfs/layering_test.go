@@ -24,7 +24,7 @@ const (
 
 // layers is the table of allowed imports of code that is shipped. Dependencies point down only.
 func layers() map[string]layer {
-	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/kmsapi", "kms/local", "kms/policy", "kms/users",
+	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/awskms", "kms/kmsapi", "kms/local", "kms/policy", "kms/resilient", "kms/users",
 		"objstore", "objstore/badgerstore", "xattr"}
 	return map[string]layer{
 		"kms":                          {ours: []string{"kms/policy"}},

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms"
+	"kmsfs/kms/awskms"
+	"kmsfs/kms/local"
+	"kmsfs/kms/resilient"
+)
+
+// Where the keys of a store are.
+const (
+	providerLocal = "local" // in the store
+	providerAWS   = "aws"   // in AWS KMS, or a service that speaks its protocol
+)
+
+// keyProvider is where the keys of a store are.
+type keyProvider interface {
+	kms.Backend
+	Close() error
+}
+
+// remoteKeys are the keys of a service somewhere else, which may be away.
+type remoteKeys struct {
+	*resilient.Backend
+	where string
+}
+
+// Close is for keyProvider: there is nothing to close.
+func (remoteKeys) Close() error { return nil }
+
+// openProvider opens the keys that the configuration asks for. wrapping seals those that lie in the store.
+func openProvider(rec local.Records, wrapping []byte, c *Config) (keyProvider, error) {
+	if c.KMS.Provider != providerAWS {
+		return local.Open(rec, wrapping, local.Options{Region: c.KMS.Region, Account: c.KMS.Account})
+	}
+	p, err := awskms.Open(context.Background(), awskms.Options{Endpoint: c.KMS.Endpoint, Region: c.KMS.Region, Profile: c.KMS.Profile})
+	if err != nil {
+		return nil, &configError{err}
+	}
+	return remoteKeys{resilient.New(p, resilient.Options{Name: p.Where()}), p.Where()}, nil
+}
+
+// problems are about the provider's settings.
+func (c *KMSConfig) problems() (bad []problem) {
+	if !slices.Contains([]string{providerLocal, providerAWS}, c.Provider) {
+		bad = append(bad, problem{"kms.provider", fmt.Errorf("%q is none of %s, %s", c.Provider, providerLocal, providerAWS)})
+	}
+	for key, value := range map[string]string{"kms.endpoint": c.Endpoint, "kms.profile": c.Profile} {
+		if value != "" && c.Provider == providerLocal {
+			bad = append(bad, problem{key, fmt.Errorf("is for kms.provider = %q", providerAWS)})
+		}
+	}
+	return bad
+}
+
+// provider says where the keys are, and how that is.
+func (o *owned) provider() service.KeyProvider {
+	r, ok := o.keys.(remoteKeys)
+	if !ok {
+		return service.KeyProvider{Name: providerLocal}
+	}
+	s := r.State()
+	return service.KeyProvider{Name: providerAWS, Where: r.where, Breaker: s.Breaker, Failures: s.Failures, Retries: s.Retries, Since: s.Since, Reason: s.Reason}
+}
+
+// printProvider is for `kmsfs status`. Keys in the store are not worth a line.
+func (a *app) printProvider(p service.KeyProvider) {
+	if p.Where == "" {
+		return
+	}
+	fields(a.stdout, "kms provider:", fmt.Sprintf("%s, %s", p.Name, p.Where), "kms state:", stateText(p))
+}
+
+func stateText(p service.KeyProvider) string {
+	switch {
+	case p.Breaker != resilient.Closed:
+		return fmt.Sprintf("away since %s (%s); it is tried again by itself", p.Since.Local().Format(time.DateTime), p.Reason)
+	case p.Failures > 0:
+		return fmt.Sprintf("in trouble since %s (%s)", p.Since.Local().Format(time.DateTime), p.Reason)
+	}
+	return fmt.Sprintf("ok, %d retries", p.Retries)
+}
