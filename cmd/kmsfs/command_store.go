@@ -56,7 +56,6 @@ func (a *app) printStatus(s service.Status) {
 	}
 	fields(a.stdout, "store:", s.Store, "daemon:", daemon, "kms calls:", fmt.Sprint(s.KMSCalls))
 	a.printProvider(s.Provider)
-	a.printProvider(s.Provider)
 	if !a.cfg.Status.Brief {
 		fields(a.stdout, "buckets:", fmt.Sprint(s.Buckets), "objects:", countText(s.Objects, s.Bytes),
 			"old versions:", countText(s.Noncurrent, s.OldBytes),

@@ -72,9 +72,6 @@ type KMSConfig struct {
 	Provider          string   `toml:"provider"`            // where the keys are: local or aws
 	Endpoint          string   `toml:"endpoint"`            // of the provider aws; empty: AWS's own
 	Profile           string   `toml:"profile"`             // of AWS's configuration files; empty: as AWS's tools choose it
-	Provider          string   `toml:"provider"`            // where the keys are: local or aws
-	Endpoint          string   `toml:"endpoint"`            // of the provider aws; empty: AWS's own
-	Profile           string   `toml:"profile"`             // of AWS's configuration files; empty: as AWS's tools choose it
 	Region            string   `toml:"region"`              // in key ARNs
 	Account           string   `toml:"account"`             // in key ARNs: 12 digits
 	BucketKeyLifetime Duration `toml:"bucket-key-lifetime"` // how long a bucket key is used after it was unwrapped
@@ -255,7 +252,6 @@ func (c *Config) problems() []problem {
 	if err := c.Users.validate(); err != nil {
 		bad = append(bad, problem{usersKey, err})
 	}
-	bad = append(bad, c.KMS.problems()...)
 	bad = append(bad, c.KMS.problems()...)
 	if _, err := parseMountOptions(c.Mount.Options); err != nil {
 		bad = append(bad, problem{"mount.options", err})

@@ -102,8 +102,6 @@ type Status struct {
 	DiskFree   int64     `json:"disk_free"`
 	// Provider is where the keys are, and how it is.
 	Provider KeyProvider `json:"kms_provider"`
-	// Provider is where the keys are, and how it is.
-	Provider KeyProvider `json:"kms_provider"`
 }
 
 // MountOptions are the options of one mount that concern the file system.

@@ -27,8 +27,6 @@ type Options struct {
 	Files   Files
 	// Provider says where the keys are, and how it is; nil: nothing is known.
 	Provider func() KeyProvider
-	// Provider says where the keys are, and how it is; nil: nothing is known.
-	Provider func() KeyProvider
 	// Mounter makes mounts; nil where the process is no daemon.
 	Mounter Mounter
 	// Doors opens network doors; nil where the process is no daemon.

@@ -19,9 +19,6 @@ func (s *Service) Status(ctx context.Context, r StatusRequest) (Status, error) {
 	if s.Provider != nil {
 		st.Provider = s.Provider()
 	}
-	if s.Provider != nil {
-		st.Provider = s.Provider()
-	}
 	if !r.Usage {
 		return st, nil
 	}
