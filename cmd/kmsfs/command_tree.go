@@ -131,21 +131,49 @@ func (a *app) checkCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := a.print(answer, func(w io.Writer) { fmt.Fprintln(w, checkText(answer, time.Since(start))) }); err != nil {
+		if err := a.print(answer, func(w io.Writer) {
+			printRepairs(w, answer)
+			fmt.Fprintln(w, checkText(answer, time.Since(start)))
+		}); err != nil {
 			return err
 		}
-		if answer.Damaged > 0 {
+		switch {
+		case answer.Damaged > 0:
 			return &damageError{fmt.Sprintf("the store is damaged: %d findings", answer.Damaged)}
+		case answer.Lost > 0:
+			return &damageError{fmt.Sprintf("the store is whole again, and %d things are lost", answer.Lost)}
 		}
 		return nil
 	})
-	a.flag(cmd, "check.repair", "", "mend what can be mended")
+	a.flag(cmd, "check.repair", "", "mend what can be mended; what stays damaged is listed, with the version to restore")
 	return cmd
+}
+
+// printRepairs lists what a repair did, and how to get damaged objects back.
+func printRepairs(w io.Writer, c service.CheckAnswer) {
+	for _, m := range c.Repairs {
+		did := "mended"
+		if m.Lost {
+			did = "lost"
+		}
+		if m.Bucket != "" || m.Key != "" {
+			did += " " + service.Object{Bucket: m.Bucket, Key: m.Key}.String()
+		}
+		fmt.Fprintf(w, "%s: %s\n", did, m.What)
+	}
+	for _, d := range c.Damage {
+		if d.Restore != "" {
+			fmt.Fprintf(w, "an older version is whole: kmsfs restore s3://%s/%s %s\n", d.Bucket, d.Key, d.Restore)
+		}
+	}
 }
 
 func checkText(c service.CheckAnswer, took time.Duration) string {
 	s := fmt.Sprintf("checked %d records, %d objects, %d versions, %d chunks (%s) in %s: %d damaged", c.Records, c.Objects, c.Versions,
 		c.Chunks, bytesText(c.Bytes), took.Round(time.Millisecond), c.Damaged)
+	if n := len(c.Repairs); n > 0 {
+		s += fmt.Sprintf("; %d mended", n)
+	}
 	if c.Healed > 0 {
 		s += fmt.Sprintf("; %d files of the database restored from their copies", c.Healed)
 	}
