@@ -134,4 +134,12 @@ func TestOpenRefusals(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "eu-central-1", p.Region())
 	require.Equal(t, "AWS KMS in eu-central-1", p.Where())
+
+	t.Setenv("AWS_ENDPOINT_URL_KMS", "https://kms.example.com")
+	p, err = awskms.Open(t.Context(), awskms.Options{})
+	require.NoError(t, err)
+	require.Equal(t, "https://kms.example.com", p.Where())
+	t.Setenv("AWS_ENDPOINT_URL_KMS", "http://kms.example.com")
+	_, err = awskms.Open(t.Context(), awskms.Options{})
+	require.ErrorContains(t, err, "readable over the network")
 }

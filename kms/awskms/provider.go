@@ -1,7 +1,9 @@
 package awskms
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,31 +46,26 @@ var _ kms.Backend = (*Provider)(nil)
 
 // Open reads the configuration. It makes no request: a key service that is away is an error of the first use.
 func Open(ctx context.Context, o Options) (*Provider, error) {
-	if err := checkEndpoint(o.Endpoint); err != nil {
-		return nil, fmt.Errorf("open the key service: %w", err)
-	}
 	cfg, err := config.LoadDefaultConfig(ctx, o.load()...)
 	if err != nil {
 		return nil, fmt.Errorf("open the key service: read the AWS configuration: %w", err)
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("open the key service: no region is known; set region, or AWS_REGION in the environment")
+		return nil, errors.New("open the key service: no region is known; set region, or AWS_REGION in the environment")
 	}
 	if cfg.Credentials != nil {
 		cfg.Credentials = credentials{cfg.Credentials}
 	}
-	p := &Provider{region: cfg.Region, where: o.Endpoint, timeout: o.Timeout}
-	if p.timeout == 0 {
-		p.timeout = DefaultTimeout
-	}
-	p.client = sdk.NewFromConfig(cfg, func(s *sdk.Options) {
+	client := sdk.NewFromConfig(cfg, func(s *sdk.Options) {
 		if o.Endpoint != "" {
 			s.BaseEndpoint = aws.String(o.Endpoint)
-		} else if p.where = "AWS KMS in " + cfg.Region; cfg.BaseEndpoint != nil {
-			p.where = *cfg.BaseEndpoint
 		}
 	})
-	return p, nil
+	endpoint := aws.ToString(client.Options().BaseEndpoint) // which the environment may have named
+	if err := checkEndpoint(endpoint); err != nil {
+		return nil, fmt.Errorf("open the key service: %w", err)
+	}
+	return &Provider{client: client, region: cfg.Region, where: cmp.Or(endpoint, "AWS KMS in "+cfg.Region), timeout: cmp.Or(o.Timeout, DefaultTimeout)}, nil
 }
 
 // load is how the SDK is told.
