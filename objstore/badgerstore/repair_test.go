@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,6 +141,43 @@ func TestRepairOfEachRecord(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Many records at once: whatever is hurt, the store works after one repair, and a second one finds nothing.
+func TestRepairOfManyRecords(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	r := open(t, dir)
+	addGhost(t, r, victim(t, r))
+	_, want := snapshot(t, r)
+	var keys [][]byte
+	for _, kind := range []byte("DHILMNRS") {
+		keys = append(keys, recordsOf(t, r, kind)...)
+	}
+	require.NoError(t, r.Close())
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			dir := copyStore(t, dir)
+			share := 0.05 + rnd.Float64()/2
+			damage(t, dir, func(tx *kv.Tx) {
+				for _, k := range keys {
+					switch p := rnd.Float64(); {
+					case p < share/2:
+						tx.Delete(k)
+					case p < share:
+						tx.Put(k, []byte("garbage"))
+					}
+				}
+			})
+			r := open(t, dir)
+			defer func() { require.NoError(t, r.Close()) }()
+			require.NotEmpty(t, repair(t, r))
+			lost := requireRepaired(t, r, want)
+			t.Logf("%.0f %% of the records hurt, %d of %d versions lost", share*100, len(lost), len(want))
+			requireStillWorks(t, r)
+		})
 	}
 }
 
