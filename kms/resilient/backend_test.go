@@ -126,7 +126,7 @@ func TestDeadline(t *testing.T) {
 		require.ErrorIs(f, err, kms.ThrottlingException, "with the reason")
 		require.Equal(f, 3*time.Second, time.Since(f.begin))
 	})
-	inBubble(t, resilient.Options{Deadline: 3 * time.Second, Failures: 1}, func(f *fixture) {
+	inBubble(t, resilient.Options{Deadline: 3 * time.Second, Attempts: 1, Failures: 1}, func(f *fixture) {
 		f.fault.Add(kmstest.Delay(kms.OpEncrypt, time.Hour))
 		err := f.encrypt(f.Context())
 		require.ErrorIs(f, err, kms.DependencyTimeoutException)
@@ -181,8 +181,9 @@ func TestBreakerOpensAndProbes(t *testing.T) {
 		require.Equal(f, 4, f.attempts(), "without a call")
 
 		time.Sleep(5 * time.Second)
-		require.Error(f, f.encrypt(f.Context()))
+		require.EqualError(f, f.encrypt(f.Context()), away().Error())
 		require.Equal(f, 5, f.attempts(), "a probe is one attempt")
+		require.Equal(f, 5*time.Second, time.Since(opened), "without a pause")
 		require.Error(f, f.encrypt(f.Context()))
 		require.Equal(f, 5, f.attempts(), "open again")
 
@@ -232,6 +233,37 @@ func TestProbeThatIsGivenUp(t *testing.T) {
 		require.ErrorIs(f, err, context.DeadlineExceeded)
 		require.NoError(f, f.encrypt(f.Context()))
 		require.Equal(f, resilient.Closed, f.b.State().Breaker)
+	})
+}
+
+// TestStragglers: attempts that began before the breaker opened neither close it nor keep it open for longer.
+func TestStragglers(t *testing.T) {
+	inBubble(t, resilient.Options{Attempts: 1, Failures: 1, Open: 5 * time.Second}, func(f *fixture) {
+		straggle := func(_ context.Context, c kmstest.Call) error {
+			switch c.N {
+			case 0:
+				time.Sleep(3 * time.Second)
+				return nil
+			case 1:
+				time.Sleep(4 * time.Second)
+			}
+			return away()
+		}
+		f.fault.Add(straggle)
+		ends := make(chan error, 2)
+		for range 2 {
+			go func() { ends <- f.encrypt(f.Context()) }()
+			synctest.Wait()
+		}
+		require.Error(f, f.encrypt(f.Context()))
+		require.Equal(f, resilient.Open, f.b.State().Breaker)
+		require.NoError(f, <-ends, "its own answer is as it is")
+		require.Equal(f, resilient.Open, f.b.State().Breaker)
+		require.Error(f, <-ends)
+		require.Equal(f, 1, f.b.State().Failures)
+		f.fault.Clear()
+		time.Sleep(time.Second)
+		require.NoError(f, f.encrypt(f.Context()), "5 s after it opened")
 	})
 }
 
