@@ -21,6 +21,9 @@
 //
 // PutObject is the same path without an inode number; CopyObject and Restore make a version on an existing content.
 //
+// A damaged store: check.go reads everything; repair.go mends: salvage.go (what cannot be read goes), then one change over a
+// survey.go of all records: repairtree.go (names, directories, links) and repairrefs.go (what hangs on them).
+//
 // # Order of commit
 //
 //  1. Ciphertext is appended to the content file.

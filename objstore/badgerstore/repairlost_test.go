@@ -216,3 +216,30 @@ func crashed(t *testing.T, dir string, kind byte) objstore.Ino {
 	require.NoError(t, r.Raw(func(tx *kv.Tx) error { tx.Put(k[0], old); return nil }))
 	return b.Root
 }
+
+// A bucket whose record is gone comes back under another name, with all its objects.
+func TestRepairOfBucket(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	r := open(t, dir)
+	bucket(t, r, objstore.Bucket{Versioning: objstore.VersioningEnabled})
+	body := random(1000)
+	put(t, r, "a/b", body)
+	require.NoError(t, r.Close())
+	damage(t, dir, func(tx *kv.Tx) { tx.Delete([]byte("Bbkt")) })
+	r = open(t, dir)
+	all, err := r.ListBuckets(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, all)
+	require.NotEmpty(t, repair(t, r))
+	require.Empty(t, repair(t, r))
+	for range 2 {
+		all, err = r.ListBuckets(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 1)
+		require.Equal(t, body, get(t, r, all[0].Name, "a/b", ""))
+		requireClean(t, r)
+		require.NoError(t, r.Close())
+		r = open(t, dir)
+	}
+	require.NoError(t, r.Close())
+}
