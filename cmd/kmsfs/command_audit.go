@@ -47,7 +47,7 @@ func (a *app) verifyAudit() (dir string, r kms.AuditReport, err error) {
 	if err != nil {
 		return "", r, err
 	}
-	root, err := a.loadRoot(store)
+	root, err := a.cfg.loadRoot(store)
 	if err != nil {
 		return "", r, err
 	}

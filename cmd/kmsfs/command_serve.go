@@ -65,6 +65,9 @@ func (a *app) serveOnce(ctx context.Context, store string, r service.ServeReques
 			}
 		})
 	default:
+		if err := a.cfg.handOver(store); err != nil {
+			return err
+		}
 		if err := spawnDaemon(ctx, beside(a.cfg.LogFile, store, ".log")); err != nil {
 			return err
 		}

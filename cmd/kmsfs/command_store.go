@@ -32,9 +32,19 @@ func (a *app) initCommand() *cobra.Command {
 		if err := o.Close(); err != nil {
 			return err
 		}
-		key := beside(a.cfg.RootKey, path, ".key")
-		return a.print(map[string]string{"store": path, "root_key": key}, func(w io.Writer) {
+		key, err := a.cfg.rootPath(path)
+		if err != nil {
+			return err
+		}
+		kit, err := a.writeKit(path)
+		if err != nil {
+			return err
+		}
+		return a.print(map[string]string{"store": path, "root_key": key, "recovery_kit": kit}, func(w io.Writer) {
 			fmt.Fprintf(w, "store %s is ready\nkeep a copy of its root key %s elsewhere: without it the data is lost\n", path, key)
+			if kit != "" {
+				fmt.Fprintf(w, "print the recovery kit %s, which has the root key in clear, and delete the file\n", kit)
+			}
 		})
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"kmsfs/cmd/kmsfs/service"
 	"kmsfs/kms"
+	"kmsfs/kms/local"
 	"kmsfs/objstore"
 )
 
@@ -26,7 +27,8 @@ func hints() []advice {
 		{service.NotDaemon, "run `kmsfs mount` or `kmsfs serve` first"},
 		{service.NotMounted, "`kmsfs status` lists the mounts of a store; for another store add --store DIR"},
 		{service.NoStore, "`kmsfs init` or the first `kmsfs mount` makes a store; name an existing one with --store DIR or $KMSFS_STORE"},
-		{service.NoRootKey, "put the root key back from where you keep its copy, or name its file in $KMSFS_ROOT_KEY; without it the data is lost"},
+		{service.NoRootKey, "put the root key back from where you keep its copy, or make it anew from the recovery kit (kmsfs root recover KIT), or name its file in $KMSFS_ROOT_KEY; without it the data is lost"},
+		{local.ErrPassphrase, "give the passphrase that the root key file was last changed to; or make the file anew: kmsfs root recover KIT"},
 		{service.WrongRootKey, "name the file with the right root key in $KMSFS_ROOT_KEY; if {store}.key was replaced, put the old one back"},
 		{service.OpenRootKey, "chmod 600 {store}.key, and make a new store if someone else may have read it"},
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},

@@ -28,7 +28,7 @@ func layers() map[string]layer {
 		"objstore", "objstore/badgerstore", "xattr"}
 	return map[string]layer{
 		"kms":                          {ours: []string{"kms/policy"}},
-		"kms/local":                    {ours: []string{"kms", "kms/policy"}},
+		"kms/local":                    {ours: []string{"kms", "kms/policy"}, theirs: []string{"golang.org/x/crypto"}},
 		"kms/policy":                   {},
 		"kms/sigv4":                    {},
 		"kms/users":                    {ours: []string{"kms", "kms/sigv4"}},

@@ -73,7 +73,7 @@ func (a *app) root() *cobra.Command {
 		a.mountCommand(), a.umountCommand(), a.initCommand(), a.statusCommand(), a.bucketCommand(), a.keyCommand(),
 		a.serveCommand(), a.userCommand(), a.envCommand(),
 		a.versionsCommand(), a.restoreCommand(), a.reencryptCommand(), a.rewrapCommand(), a.explainCommand(),
-		a.checkCommand(), a.auditCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
+		a.checkCommand(), a.auditCommand(), a.rootCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
 	root.Long = "kmsfs mounts buckets as directories. Every file is an object, encrypted under a KMS key that its extended\n" +
 		"attributes choose.\n\n" + exitHelp()
 	root.SilenceErrors, root.SilenceUsage = true, true
@@ -81,6 +81,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	a.flag(root, "store", "", "directory of the store ($KMSFS_STORE)")
 	a.flag(root, "json", "", "print JSON ($KMSFS_JSON)")
+	a.flag(root, "root-key", "", "root key: a file, or credential:NAME of systemd ($KMSFS_ROOT_KEY)")
 	a.flag(root, "log-level", "", "debug, info, warn or error ($KMSFS_LOG_LEVEL)")
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file ($KMSFS_CONFIG)")
 	return root

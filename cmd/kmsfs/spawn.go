@@ -106,8 +106,8 @@ func (a *app) daemonChild(ctx context.Context, store string, start starter, read
 // absolutePaths makes the paths of the configuration independent of the working directory.
 func (a *app) absolutePaths(store string) {
 	a.cfg.Store = store
-	for _, p := range []*string{&a.cfg.RootKey, &a.cfg.AuditDir, &a.cfg.TLSDir, &a.cfg.LogFile} {
-		if *p == "" {
+	for _, p := range []*string{&a.cfg.Root.PassphraseFile, &a.cfg.RootKey, &a.cfg.AuditDir, &a.cfg.TLSDir, &a.cfg.LogFile} {
+		if *p == "" || isCredential(*p) {
 			continue
 		}
 		if abs, err := filepath.Abs(*p); err == nil {

@@ -55,7 +55,7 @@ func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, e
 	if err != nil {
 		return nil, err
 	}
-	root, err := rootKey(beside(c.RootKey, path, ".key"), exists)
+	root, err := c.rootOf(path, exists)
 	if err != nil {
 		return nil, err
 	}
@@ -156,24 +156,6 @@ func storeExists(path string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// rootKey reads the root key, or makes one for a store that is new.
-func rootKey(path string, storeExists bool) ([]byte, error) {
-	st, err := os.Stat(path)
-	switch {
-	case storeExists && errors.Is(err, fs.ErrNotExist):
-		return nil, &service.Error{Code: service.NoRootKey, Message: fmt.Sprintf("the store's root key %s is missing", path)}
-	case err == nil && st.Mode().Perm()&0o077 != 0:
-		return nil, &service.Error{Code: service.OpenRootKey,
-			Message: fmt.Sprintf("others can read or write the root key %s (mode %04o)", path, st.Mode().Perm())}
-	case !storeExists:
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("make the directory of the root key: %w", err)
-		}
-	}
-	key, _, err := local.LoadOrCreateRootKey(path)
-	return key, err
 }
 
 // storeError gives the engine's errors a code.

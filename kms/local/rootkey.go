@@ -32,8 +32,23 @@ func LoadOrCreateRootKey(path string) (key []byte, created bool, err error) {
 	return key, err == nil, err
 }
 
-// LoadRootKey reads an existing root key file. The error wraps fs.ErrNotExist when there is none.
+// LoadRootKey reads an existing root key file without a passphrase. The error wraps fs.ErrNotExist when there is none.
 func LoadRootKey(path string) ([]byte, error) {
+	f, err := ReadRootFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Wipe()
+	return f.Open(func() ([]byte, error) { return nil, fmt.Errorf("root key: %s needs its passphrase", path) })
+}
+
+// ReadRootFile reads a root key file of either form. It refuses what [LoadOrCreateRootKey] does.
+func ReadRootFile(path string) (*RootFile, error) { return readRootFile(path, checkRootFile) }
+
+// ReadCredential is ReadRootFile for a credential of systemd, which keeps others out by the directory, not by the file's mode.
+func ReadCredential(path string) (*RootFile, error) { return readRootFile(path, checkRegular) }
+
+func readRootFile(path string, check func(string, fs.FileInfo) error) (*RootFile, error) {
 	// O_NONBLOCK: a named pipe must be refused, not waited for.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -44,54 +59,76 @@ func LoadRootKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root key: %w", err)
 	}
-	if err := checkRootFile(path, st); err != nil {
+	if err := check(path, st); err != nil {
 		return nil, err
 	}
-	key := make([]byte, kms.KeySize)
-	if _, err := io.ReadFull(f, key); err != nil {
+	data, err := io.ReadAll(io.LimitReader(f, rootFileLimit))
+	if err != nil {
 		return nil, fmt.Errorf("root key: read %s: %w", path, err)
 	}
-	if [kms.KeySize]byte(key) == [kms.KeySize]byte{} {
-		return nil, fmt.Errorf("root key: %s holds only zero bytes, so it was damaged; restore it from your backup", path)
+	return ParseRootFile(data, path)
+}
+
+func checkRegular(path string, st fs.FileInfo) error {
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("root key: %s is not a regular file (%s); name the file that holds the root key", path, st.Mode().Type())
 	}
-	return key, nil
+	return nil
 }
 
 func checkRootFile(path string, st fs.FileInfo) error {
-	if !st.Mode().IsRegular() {
-		return fmt.Errorf("root key: %s is not a regular file (%s); name the file that holds the root key", path, st.Mode().Type())
+	if err := checkRegular(path, st); err != nil {
+		return err
 	}
 	if perm := st.Mode().Perm(); perm&0o077 != 0 {
 		return fmt.Errorf("root key: %s can be read or written by others (mode %04o), so the key may be known to them; "+
 			"if it is not, run: chmod 600 %s", path, perm, path)
 	}
-	if st.Size() != kms.KeySize {
-		return fmt.Errorf("root key: %s has %d bytes, but a root key has %d; it is damaged or another file: restore it from your backup",
-			path, st.Size(), kms.KeySize)
-	}
 	return nil
 }
 
-// createRootKey writes a temporary file and links it to path, which fails with fs.ErrExist when path is there.
+// createRootKey makes a random key and its file.
 func createRootKey(path string) ([]byte, error) {
+	key := NewRootKey()
+	if err := CreateRootFile(path, key); err != nil {
+		kms.Wipe(key)
+		return nil, err
+	}
+	return key, nil
+}
+
+// NewRootKey is 32 random bytes.
+func NewRootKey() []byte {
 	key := make([]byte, kms.KeySize)
 	rand.Read(key)
+	return key
+}
+
+// CreateRootFile writes a new root key file, complete and durable before it gets its name. The error wraps fs.ErrExist when
+// path is there.
+func CreateRootFile(path string, content []byte) error { return writeRootFile(path, content, os.Link) }
+
+// ReplaceRootFile is CreateRootFile in place of a file that may be there.
+func ReplaceRootFile(path string, content []byte) error {
+	return writeRootFile(path, content, os.Rename)
+}
+
+func writeRootFile(path string, content []byte, name func(from, to string) error) error {
 	var suffix [8]byte
 	rand.Read(suffix[:])
 	temp := path + ".new-" + hex.EncodeToString(suffix[:])
-	err := writeDurably(temp, key)
+	err := writeDurably(temp, content)
 	if err == nil {
-		err = os.Link(temp, path)
+		err = name(temp, path)
 	}
 	os.Remove(temp) // gone or useless either way
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		kms.Wipe(key)
-		return nil, fmt.Errorf("root key: create %s: %w", path, err)
+		return fmt.Errorf("root key: create %s: %w", path, err)
 	}
-	return key, nil
+	return nil
 }
 
 func writeDurably(path string, data []byte) error {
