@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/objstore"
 )
 
 func (a *app) keyCommand() *cobra.Command {
@@ -16,7 +18,7 @@ func (a *app) keyCommand() *cobra.Command {
 		a.keyVerb("disable", "Refuse every use of a key from now on", service.API.KeyDisable),
 		a.keyVerb("rotate", "Add key material; what is stored stays readable", service.API.KeyRotate),
 		a.keyRotation(), a.keyPolicy(), a.keyTag(), a.grantCommand(),
-		a.keyScheduleDeletion(),
+		a.keyUse(), a.keyScheduleDeletion(),
 		a.keyVerb("cancel-deletion", "Stop a deletion; the key stays disabled", service.API.KeyCancelDeletion),
 		a.aliasCommand())
 }
@@ -55,13 +57,27 @@ func (a *app) keyVerb(use, short string, do func(service.API, context.Context, s
 	})
 }
 
+func (a *app) keyUse() *cobra.Command {
+	return command("use KEY", "Count what cannot be read without a key", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		return verb(a, ctx, false, func(ctx context.Context, s service.API) (objstore.KeyUse, error) {
+			return s.KeyUse(ctx, service.KeyID{ID: args[0]})
+		}, func(u objstore.KeyUse) {
+			fields(a.stdout, "files:", fmt.Sprint(u.Files), "versions:", fmt.Sprint(u.Versions), "bytes:", fmt.Sprint(u.Bytes))
+		})
+	})
+}
+
 func (a *app) keyScheduleDeletion() *cobra.Command {
 	cmd := command("schedule-deletion KEY", "Make a key unusable now and destroy it later", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
 			return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.Key, error) {
-				return s.KeyScheduleDeletion(ctx, service.KeyDeletionRequest{ID: args[0], Days: a.cfg.Key.Days})
+				return s.KeyScheduleDeletion(ctx, service.KeyDeletionRequest{ID: args[0], Days: a.cfg.Key.Days, WillLose: int64(a.cfg.Key.WillLose)})
 			}, a.printKey)
 		})
+	cmd.Long = "schedule-deletion makes a key unusable now, and destroys it after --days. What is encrypted under it can never be\n" +
+		"read again then. It counts that first, and does nothing unless --i-will-lose has the number of versions.\n" +
+		"Until the key is destroyed, `kmsfs key cancel-deletion` brings everything back."
+	a.flag(cmd, "key.i-will-lose", "", "how many versions become unreadable for ever")
 	a.flag(cmd, "key.days", "", "days until the key is destroyed, with everything under it: 7 to 30")
 	return cmd
 }

@@ -81,7 +81,8 @@ type KMSConfig struct {
 type KeyConfig struct {
 	Alias       string `toml:"alias"`
 	Description string `toml:"description"`
-	Days        int    `toml:"days"` // waiting time of a deletion
+	Days        int    `toml:"days"`        // waiting time of a deletion
+	WillLose    int    `toml:"i-will-lose"` // versions that a deletion makes unreadable
 }
 
 // KeyPolicyConfig is what `kmsfs key policy` puts.

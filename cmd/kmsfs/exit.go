@@ -95,7 +95,7 @@ func exitCode(err error) exit {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), isAny(err, service.BadRequest, service.BadDoor, service.Unsupported, service.NotDaemon):
+	case errors.As(err, &usage), isAny(err, service.BadRequest, service.BadDoor, service.WouldLose, service.Unsupported, service.NotDaemon):
 		return exitUsage
 	case errors.As(err, &partial):
 		return exitPartial

@@ -34,6 +34,7 @@ func hints() []advice {
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},
 		{service.NoFUSE, "as root: modprobe fuse, and chmod 666 /dev/fuse for other users; in a container: --device /dev/fuse --cap-add SYS_ADMIN; without root install fuse3"},
 		{service.NoDaemon, "look into {store}.log; `kmsfs mount` starts a daemon"},
+		{service.WouldLose, "if you mean it, say how many: --i-will-lose N; to use the data under another key first: kmsfs rewrap -r"},
 		{service.NoDoor, "`kmsfs serve --kms 127.0.0.1:PORT` opens one; `kmsfs status` shows those that are open"},
 		{service.NoUser, "`kmsfs user ls` lists the users; `kmsfs user create NAME` makes one"},
 		{service.NotPermitted, "run the command as the user whose store {store} is"},

@@ -52,6 +52,9 @@ type API interface {
 	KeyEnable(context.Context, KeyID) (Key, error)
 	KeyDisable(context.Context, KeyID) (Key, error)
 	KeyRotate(context.Context, KeyID) (Key, error)
+	// KeyUse counts what becomes unreadable for ever with the key.
+	KeyUse(context.Context, KeyID) (objstore.KeyUse, error)
+	// KeyScheduleDeletion refuses with [WouldLose] when the caller does not know what is lost.
 	KeyScheduleDeletion(context.Context, KeyDeletionRequest) (Key, error)
 	KeyCancelDeletion(context.Context, KeyID) (Key, error)
 	KeyPolicy(context.Context, KeyID) (KeyPolicy, error)
@@ -178,10 +181,11 @@ type KeyID struct{ ID string }
 // KeyCreateRequest asks for a symmetric key, with an alias when one is given.
 type KeyCreateRequest struct{ Alias, Description string }
 
-// KeyDeletionRequest schedules a deletion in Days (7 to 30).
+// KeyDeletionRequest schedules a deletion in Days (7 to 30). WillLose is how many versions the caller knows to be lost.
 type KeyDeletionRequest struct {
-	ID   string
-	Days int
+	ID       string
+	Days     int
+	WillLose int64
 }
 
 // Key is a KMS key with its aliases.

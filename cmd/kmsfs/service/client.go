@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"kmsfs/kms"
+	"kmsfs/objstore"
 )
 
 // Client calls the verbs of the daemon that listens on a Unix socket.
@@ -156,6 +157,10 @@ func (c *Client) KeyDisable(ctx context.Context, r KeyID) (Key, error) {
 
 func (c *Client) KeyRotate(ctx context.Context, r KeyID) (Key, error) {
 	return invoke[Key](ctx, c, "KeyRotate", r, nil)
+}
+
+func (c *Client) KeyUse(ctx context.Context, r KeyID) (objstore.KeyUse, error) {
+	return invoke[objstore.KeyUse](ctx, c, "KeyUse", r, nil)
 }
 
 func (c *Client) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) (Key, error) {

@@ -30,13 +30,14 @@ const (
 	NoDaemon     Code = "NoDaemon"     // the daemon did not answer
 	BadDoor      Code = "BadDoor"      // the address of a door cannot be used
 	NoDoor       Code = "NoDoor"       // no door is open
+	WouldLose    Code = "WouldLose"    // versions would be lost of which the caller does not know
 	NoUser       Code = "NoUser"       // there is no such user of the doors
 )
 
 // Codes lists every code, so that tests can find a hole in a table.
 func Codes() []Code {
 	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey,
-		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser}
+		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose}
 }
 
 // Error implements error, so that errors.Is(err, service.Busy) works.

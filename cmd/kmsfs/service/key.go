@@ -3,9 +3,11 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"kmsfs/kms"
+	"kmsfs/objstore"
 )
 
 // pageSize is how many keys or aliases are asked for at a time.
@@ -99,8 +101,30 @@ func (s *Service) KeyRotate(ctx context.Context, r KeyID) (Key, error) {
 	})
 }
 
+// KeyUse counts the versions of the store that are encrypted under a key.
+func (s *Service) KeyUse(ctx context.Context, r KeyID) (objstore.KeyUse, error) {
+	m, err := s.KMS.DescribeKey(ctx, r.ID)
+	if err != nil {
+		return objstore.KeyUse{}, err
+	}
+	return s.Store.KeyUse(ctx, m.ARN)
+}
+
+// knowsLoss checks that who ends a key knows how many versions end with it.
+func (s *Service) knowsLoss(ctx context.Context, r KeyDeletionRequest) error {
+	u, err := s.KeyUse(ctx, KeyID{r.ID})
+	if err != nil || u.Versions == r.WillLose {
+		return err
+	}
+	return &Error{Code: WouldLose, Message: fmt.Sprintf("with key %s, %d versions (%d bytes), those of %d files among them, become unreadable for ever; "+
+		"nothing was done", r.ID, u.Versions, u.Bytes, u.Files)}
+}
+
 // KeyScheduleDeletion makes a key unusable now and destroys it after the waiting time.
 func (s *Service) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) (Key, error) {
+	if err := s.knowsLoss(ctx, r); err != nil {
+		return Key{}, err
+	}
 	return s.change(ctx, KeyID{r.ID}, func(ctx context.Context, id string) error {
 		_, err := s.KMS.ScheduleKeyDeletion(ctx, id, r.Days)
 		return err

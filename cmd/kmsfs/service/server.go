@@ -61,6 +61,7 @@ func handlers(a API) map[string]handler {
 		"KeyEnable":           plain(a.KeyEnable),
 		"KeyDisable":          plain(a.KeyDisable),
 		"KeyRotate":           plain(a.KeyRotate),
+		"KeyUse":              plain(a.KeyUse),
 		"KeyScheduleDeletion": plain(a.KeyScheduleDeletion),
 		"KeyCancelDeletion":   plain(a.KeyCancelDeletion),
 		"KeyPolicy":           plain(a.KeyPolicy),

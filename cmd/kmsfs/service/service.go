@@ -16,6 +16,7 @@ type Store interface {
 	objstore.Store
 	objstore.Tree
 	objstore.Maintainer
+	objstore.KeyCounter
 }
 
 // Options is what a Service works on.

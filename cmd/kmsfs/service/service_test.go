@@ -117,7 +117,7 @@ func TestKeysAreChangedByAlias(t *testing.T) {
 	got, err = s.KeyRotate(ctx, KeyID{"alias/x"})
 	require.NoError(t, err)
 	require.NotEqual(t, k.MaterialID, got.MaterialID)
-	got, err = s.KeyScheduleDeletion(ctx, KeyDeletionRequest{"alias/x", 7})
+	got, err = s.KeyScheduleDeletion(ctx, KeyDeletionRequest{ID: "alias/x", Days: 7})
 	require.NoError(t, err)
 	require.Equal(t, kms.StatePendingDeletion, got.State)
 	_, err = s.KeyEnable(ctx, KeyID{"alias/x"})
