@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 }
 
 // openDoor serves b on a loopback port and returns a client of it.
-func openDoor(t *testing.T, b kms.Backend) *awskms.Provider {
+func openDoor(t testing.TB, b kms.Backend) *awskms.Provider {
 	t.Helper()
 	keys, err := users.Open(&kmstest.Records{}, bytes.Repeat([]byte{8}, kms.KeySize), nil)
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func openDoor(t *testing.T, b kms.Backend) *awskms.Provider {
 	return client(t, url, alice)
 }
 
-func serve(t *testing.T, addr string, b kms.Backend, keys sigv4.Keys) (url string, stop func()) {
+func serve(t testing.TB, addr string, b kms.Backend, keys sigv4.Keys) (url string, stop func()) {
 	t.Helper()
 	service, _ := kmstest.NewService(t, b, kms.Options{})
 	s := kmsapi.NewServer(kmsapi.ServerOptions{Handler: kmsapi.NewHandler(kmsapi.Options{Service: service, Keys: keys})})
@@ -53,7 +53,7 @@ func serve(t *testing.T, addr string, b kms.Backend, keys sigv4.Keys) (url strin
 }
 
 // environment makes the SDK look for credentials in c only.
-func environment(t *testing.T, c sigv4.Credentials) {
+func environment(t testing.TB, c sigv4.Credentials) {
 	t.Helper()
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": c.AccessKeyID, "AWS_SECRET_ACCESS_KEY": string(c.Secret), "AWS_SESSION_TOKEN": "",
@@ -64,7 +64,7 @@ func environment(t *testing.T, c sigv4.Credentials) {
 	}
 }
 
-func client(t *testing.T, url string, c sigv4.Credentials) *awskms.Provider {
+func client(t testing.TB, url string, c sigv4.Credentials) *awskms.Provider {
 	t.Helper()
 	environment(t, c)
 	p, err := awskms.Open(t.Context(), awskms.Options{Endpoint: url, Region: kms.DefaultRegion})
