@@ -126,7 +126,8 @@ func (s *Service) useKey(ctx context.Context, q *question, message []byte, dry b
 		s.calls.Add(1)
 		err = dryRun(dry, call(a.keyID))
 	}
-	return s.record(ctx, Event{Operation: q.op, KeyARN: a.keyARN}, err)
+	return s.record(ctx, Event{Operation: q.op, KeyARN: a.keyARN,
+		Algorithm: either(q.extra["kms:signingalgorithm"], q.extra["kms:macalgorithm"])}, err)
 }
 
 // GetPublicKey is [Signing.GetPublicKey], authorised and audited.
