@@ -1,6 +1,6 @@
 # Everything needs Go and git; `make test` installs what else is missing (testdata/tools.sh).
 
-export KMSFS_STORE := $(CURDIR)/.kmsfs/store
+run stop: export KMSFS_STORE := $(CURDIR)/.kmsfs/store
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 FUZZTIME ?= 20s
 

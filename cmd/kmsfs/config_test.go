@@ -100,6 +100,8 @@ func TestPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.toml")
 	require.NoError(t, os.WriteFile(file, []byte("store = \"/from-file\"\n[mount]\noptions = [\"ro\"]\n[reencrypt]\ndry-run = true\n"), 0o600))
 	t.Setenv("KMSFS_CONFIG", file)
+	t.Setenv("KMSFS_STORE", "") // puts back what the caller had
+	require.NoError(t, os.Unsetenv("KMSFS_STORE"))
 
 	a := resolved(t, "reencrypt", "x")
 	require.Equal(t, "/from-file", a.cfg.Store)
