@@ -41,6 +41,7 @@ func mount(t *testing.T, change ...func(*fusefs.Options)) *mounted {
 func (m *mounted) mount(t testing.TB, change ...func(*fusefs.Options)) string {
 	t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil {
+		require.Empty(t, os.Getenv("KMSFS_TEST_NO_SKIP"), "there is no /dev/fuse")
 		t.Skip("there is no /dev/fuse")
 	}
 	o := fusefs.Options{Dir: t.TempDir(), Bucket: "files", Logger: testLog(t), AllowOther: os.Geteuid() == 0}

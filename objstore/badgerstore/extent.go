@@ -168,8 +168,6 @@ type chunkMap struct {
 	pages  []pageRef
 }
 
-func (m chunkMap) empty() bool { return len(m.inline) == 0 && len(m.pages) == 0 }
-
 // allocated is the plaintext bytes of all chunks.
 func (m chunkMap) allocated() int64 {
 	var n int64

@@ -139,22 +139,6 @@ func (l *liveMap) next(i int64) (e extent, ok bool, err error) {
 	return extent{}, false, nil
 }
 
-// each calls fn for all extents in ascending order; it loads every page.
-func (l *liveMap) each(fn func(extent) error) error {
-	for _, index := range slices.Sorted(maps.Keys(l.pages)) {
-		p, err := l.page(index)
-		if err != nil {
-			return err
-		}
-		for _, e := range p.exts {
-			if err := fn(e); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // bytes is the plaintext size of all chunks.
 func (l *liveMap) bytes() int64 {
 	var n int64

@@ -353,16 +353,6 @@ func (s *Store) release(id seal.ContentID, src *source) {
 	}
 }
 
-// inUse counts the sources of a content.
-func (s *Store) inUse(id seal.ContentID) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.holders[id]; h != nil {
-		return len(h.sources)
-	}
-	return 0
-}
-
 // nodeCache keeps decoded inodes. fill is refused when any was changed since the reader's snapshot was taken: otherwise
 // a slow reader would put back an old or a removed record for good.
 type nodeCache struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"kmsfs/kms"
 	"kmsfs/objstore"
@@ -201,9 +200,6 @@ func (s *Service) aliasesByKey(ctx context.Context) (map[string][]string, error)
 	}
 	return names, err
 }
-
-// keyOfARN is the key id at the end of an ARN.
-func keyOfARN(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 func keyOf(m kms.KeyMetadata, aliases []string) Key {
 	if aliases == nil {
