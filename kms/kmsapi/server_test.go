@@ -243,18 +243,22 @@ func TestCertificates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ca, again, "clients keep the CA that they know")
 
-	for name, damage := range map[string]func(path string) error{
-		"can be read or written by others": func(path string) error { return os.Chmod(path, 0o640) },
-		"is damaged":                       func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
+	path := filepath.Join(dir, "ca-key.pem")
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for name, damage := range map[string]func() error{
+		"can be read or written by others": func() error { return os.Chmod(path, 0o640) },
+		"is damaged":                       func() error { return os.WriteFile(path, []byte("x"), 0o600) },
 	} {
-		path := filepath.Join(dir, "ca-key.pem")
-		require.NoError(t, damage(path))
+		require.NoError(t, damage())
 		_, err := kmsapi.OpenCertificates(dir, clock).Get(nil)
 		require.Error(t, err)
 		require.ErrorContains(t, err, name)
 		require.ErrorContains(t, err, path)
-		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.WriteFile(path, good, 0o600))
+		require.NoError(t, os.Chmod(path, 0o600))
 	}
+	require.NoError(t, os.Remove(path))
 	require.NotEqual(t, first.Leaf.SerialNumber.String(), serial(kmsapi.OpenCertificates(dir, clock)), "a leaf of another CA is not used")
 }
 
