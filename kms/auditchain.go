@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strconv"
 )
 
 // The last fields of a record chain it: its number, the MAC of the record before, and its own MAC over all bytes before
@@ -43,17 +42,6 @@ func (c *chain) macOf(line []byte) [macSize]byte {
 	var text [macSize]byte
 	base64.RawURLEncoding.Encode(text[:], c.mac.Sum(c.sum[:0]))
 	return text
-}
-
-// close appends the chain's fields to an open record. It answers the record's MAC.
-func (c *chain) close(b []byte, start int, seq uint64, prev string) ([]byte, string) {
-	b = append(b, fieldSeq...)
-	b = strconv.AppendUint(b, seq, 10)
-	b = append(append(b, fieldPrev...), prev...)
-	b = append(b, '"')
-	mac := c.macOf(b[start:])
-	b = append(append(b, fieldMAC...), mac[:]...)
-	return append(b, lineEnd...), string(mac[:])
 }
 
 // errLine says that a line is not as a holder of the key wrote it.

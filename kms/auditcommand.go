@@ -2,18 +2,25 @@ package kms
 
 import (
 	"bytes"
-	"os"
 	"strconv"
+	"sync"
+	"syscall"
 )
 
 // maxCommands is how many processes' names stay at hand.
 const maxCommands = 64
 
 // commands finds the names of processes. The open file of a process in /proc belongs to it, so that it answers the present
-// name also after an exec, and an error, not another's name, when the process is gone. Not for concurrent use.
+// name also after an exec, and an error, not another's name, when the process is gone. It may be used concurrently.
 type commands struct {
-	files map[int]*os.File
-	buf   [64]byte
+	mu    sync.Mutex
+	files map[int]*process
+}
+
+// process has the name that was read last, so that the same one is no new string.
+type process struct {
+	fd   int
+	name string
 }
 
 // of is the name of a process, empty where there is none.
@@ -21,38 +28,57 @@ func (c *commands) of(pid int) string {
 	if pid <= 0 {
 		return ""
 	}
-	if f := c.files[pid]; f != nil {
-		if name := c.read(f); name != "" {
-			return name
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.files[pid]; p != nil {
+		if p.read() {
+			return p.name
 		}
-		f.Close()
-		delete(c.files, pid)
+		c.forget(pid)
 	}
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/comm")
+	fd, err := syscall.Open("/proc/"+strconv.Itoa(pid)+"/comm", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return ""
 	}
 	if len(c.files) >= maxCommands {
-		c.close()
+		c.forgetAll()
 	}
 	if c.files == nil {
-		c.files = make(map[int]*os.File, maxCommands)
+		c.files = make(map[int]*process, maxCommands)
 	}
-	c.files[pid] = f
-	return c.read(f)
+	p := &process{fd: fd}
+	c.files[pid] = p
+	p.read()
+	return p.name
 }
 
-func (c *commands) read(f *os.File) string {
-	n, err := f.ReadAt(c.buf[:], 0)
-	if n == 0 && err != nil {
-		return ""
+// read is one system call that never waits.
+func (p *process) read() bool {
+	var buf [64]byte
+	n, err := syscall.Pread(p.fd, buf[:], 0)
+	if n <= 0 || err != nil {
+		p.name = ""
+		return false
 	}
-	return string(bytes.TrimSuffix(c.buf[:n], []byte("\n")))
+	if name := bytes.TrimSuffix(buf[:n], []byte("\n")); string(name) != p.name {
+		p.name = string(name)
+	}
+	return true
+}
+
+func (c *commands) forget(pid int) {
+	syscall.Close(c.files[pid].fd)
+	delete(c.files, pid)
+}
+
+func (c *commands) forgetAll() {
+	for pid := range c.files {
+		c.forget(pid)
+	}
 }
 
 func (c *commands) close() {
-	for pid, f := range c.files {
-		f.Close()
-		delete(c.files, pid)
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgetAll()
 }

@@ -1,7 +1,7 @@
 package kms
 
 import (
-	"crypto/rand"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -26,21 +26,25 @@ type AuditOptions struct {
 }
 
 // FileAuditor appends events to a directory of files with one JSON object a line, each chained to the one before. A record
-// is one write(2), so it survives the death of the process; [FileAuditor.Sync] makes it survive power loss.
+// is in the file when [FileAuditor.Record] returns, so it survives the death of the process; [FileAuditor.Sync] makes it
+// survive power loss. Records that come at the same time share one write(2).
 type FileAuditor struct {
 	dir     string
 	maxSize int64
 
-	mu       sync.Mutex // guards what follows
-	file     *os.File
-	size     int64
-	torn     int // bytes at the end of the file that are no whole line
-	last     link
-	chain    *chain
-	facts    recordFacts
-	commands commands
-	random   []byte
-	buf      []byte
+	lines  lines
+	queued sync.Mutex // guards queue
+	queue  []*line    // formatted, and not written yet
+	spare  []*line
+
+	mu         sync.Mutex // guards what follows; taken before queued
+	file       *os.File
+	size       int64
+	torn       int // bytes at the end of the file that are no whole line
+	unrecorded int // records since the last one that could not be written
+	last       link
+	chain      *chain
+	buf        []byte
 }
 
 // OpenFileAuditor opens or makes dir (0700) for appending. The chain goes on behind the last record that is whole; what
@@ -56,7 +60,7 @@ func OpenFileAuditor(dir string, o AuditOptions) (*FileAuditor, error) {
 		return nil, fmt.Errorf("audit records: %w", err)
 	}
 	a := &FileAuditor{dir: dir, maxSize: o.MaxFileSize, chain: newChain(o.Key)}
-	a.facts.names = NewNamer(o.Region, o.Account)
+	a.lines.names, a.lines.key = NewNamer(o.Region, o.Account), bytes.Clone(o.Key)
 	var err error
 	if a.last, a.torn, err = a.chain.end(dir); err != nil {
 		return nil, fmt.Errorf("audit records: %w", err)
@@ -83,59 +87,85 @@ func (a *FileAuditor) open() error {
 
 // Record appends e.
 func (a *FileAuditor) Record(e Event) error {
+	l := a.lines.of(&e)
+	a.queued.Lock()
+	a.queue = append(a.queue, l)
+	a.queued.Unlock()
+
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	if !l.done { // nobody wrote it while this one waited
+		a.flush()
+	}
+	a.mu.Unlock()
+	err := l.err
+	a.lines.free(l)
+	return err
+}
+
+// flush writes what is queued: all of it is recorded, or none.
+func (a *FileAuditor) flush() {
+	a.queued.Lock()
+	batch := a.queue
+	a.queue, a.spare = a.spare[:0], batch
+	a.queued.Unlock()
+	err := a.append(batch)
+	for _, l := range batch {
+		l.done, l.err = true, err
+	}
+	clear(batch)
+}
+
+func (a *FileAuditor) append(batch []*line) (err error) {
 	if a.file == nil {
 		return errors.New("audit records: closed")
 	}
-	err := a.rotate()
-	if err == nil {
-		err = a.write(&e)
+	if err = a.rotate(); err == nil {
+		err = a.write(batch)
 	}
 	if err != nil {
-		a.facts.unrecorded++
+		a.unrecorded += len(batch)
 		return fmt.Errorf("audit records: %w", err)
 	}
+	a.unrecorded = 0
 	return nil
 }
 
-// write appends one line. A line that could only be written in part is taken back, or else marked by the next one.
-func (a *FileAuditor) write(e *Event) error {
+// write appends lines. Those that could only be written in part are taken back, or else marked by the next one.
+func (a *FileAuditor) write(batch []*line) error {
 	a.buf = a.buf[:0]
 	if a.torn > 0 {
 		a.buf = append(a.buf, '\n')
 	}
-	start := len(a.buf)
-	a.prepare(e)
-	seq := a.last.seq + 1
-	b, mac := a.chain.close(e.appendRecord(a.buf, &a.facts), start, seq, a.last.mac)
-	a.buf = append(b, '\n')
+	last, torn, unrecorded := a.last, a.torn, a.unrecorded
+	for _, l := range batch {
+		l.close(&last, torn, unrecorded)
+		a.buf = append(a.buf, l.buf...)
+		torn, unrecorded = 0, 0
+	}
 	n, err := a.file.Write(a.buf)
 	if err != nil {
 		if n > 0 && a.file.Truncate(a.size) != nil {
-			a.size += int64(n)
-			a.torn += n
+			a.stays(a.buf[:n])
 		}
 		return err
 	}
 	a.size += int64(n)
-	a.last, a.torn, a.facts.unrecorded = link{seq: seq, mac: mac}, 0, 0
+	a.last, a.torn = last, 0
 	return nil
 }
 
-// prepare fills in the facts of the next record.
-func (a *FileAuditor) prepare(e *Event) {
-	if len(a.random) < 32 {
-		a.random = make([]byte, 4096) // many at once: a system call each would cost more than the rest
-		rand.Read(a.random)
+// stays goes on behind what was written in part and cannot be taken back. Whole lines in it are links of the chain, though their
+// uses were refused.
+func (a *FileAuditor) stays(written []byte) {
+	a.size += int64(len(written))
+	whole := bytes.LastIndexByte(written, '\n') + 1
+	lines := bytes.Split(written[:whole], []byte("\n"))
+	if len(lines) > 1 {
+		if l, err := a.chain.open(lines[len(lines)-2]); err == nil {
+			a.last, a.torn = l, 0
+		}
 	}
-	a.facts.eventID, a.facts.requestID = [16]byte(a.random), [16]byte(a.random[16:])
-	a.random = a.random[32:]
-	a.facts.torn = a.torn
-	a.facts.command = e.Caller.Command
-	if a.facts.command == "" {
-		a.facts.command = a.commands.of(e.Caller.PID)
-	}
+	a.torn += len(written) - whole
 }
 
 // rotate renames a full file and begins a new one. When it fails, the old file stays in use and the record is refused.
@@ -202,6 +232,6 @@ func (a *FileAuditor) Close() error {
 	}
 	err = errors.Join(err, a.file.Close())
 	a.file = nil
-	a.commands.close()
+	a.lines.commands.close()
 	return err
 }

@@ -14,7 +14,6 @@ type recordFacts struct {
 	names              Namer
 	eventID, requestID [16]byte
 	command            string
-	torn, unrecorded   int
 }
 
 // appendRecord appends e as a record of CloudTrail, open at its end: kmsfs's own facts are the last object, and the chain
@@ -50,17 +49,15 @@ func (e *Event) appendRecord(b []byte, f *recordFacts) []byte {
 
 // appendIdentity appends the userIdentity of CloudTrail. There is no principalId: kmsfs's users have a name only.
 func (c *Caller) appendIdentity(b []byte) []byte {
-	kind, account, name := "Unknown", "", ""
-	if f := strings.SplitN(c.Principal, ":", 6); len(f) == 6 {
-		account = f[4]
-		switch rest := f[5]; {
-		case rest == "root":
-			kind = "Root"
-		case strings.HasPrefix(rest, "user/"):
-			kind, name = "IAMUser", rest[strings.LastIndexByte(rest, '/')+1:]
-		case strings.HasPrefix(rest, "assumed-role/"):
-			kind = "AssumedRole"
-		}
+	kind, name := "Unknown", ""
+	account, rest, _ := splitARN(c.Principal)
+	switch {
+	case rest == "root":
+		kind = "Root"
+	case strings.HasPrefix(rest, "user/"):
+		kind, name = "IAMUser", rest[strings.LastIndexByte(rest, '/')+1:]
+	case strings.HasPrefix(rest, "assumed-role/"):
+		kind = "AssumedRole"
 	}
 	b = append(append(b, `{"type":"`...), kind...)
 	b = append(b, '"')
@@ -80,9 +77,7 @@ func (c *Caller) appendFacts(b []byte, f *recordFacts) []byte {
 	b = strconv.AppendInt(b, int64(c.PID), 10)
 	b = appendField(b, "command", f.command)
 	b = appendField(b, "via", c.Via)
-	b = appendField(b, "path", c.Path)
-	b = appendCount(b, "unrecorded", f.unrecorded)
-	return appendCount(b, "torn", f.torn)
+	return appendField(b, "path", c.Path)
 }
 
 // appendParameters appends what CloudTrail shows of a request. Never plaintext, ciphertext or key bytes.
@@ -135,12 +130,12 @@ func (e *Event) appendUse(b []byte) []byte {
 func (e *Event) appendResources(b []byte) []byte {
 	start := len(b)
 	for i, arn := range [2]string{e.SourceKeyARN, e.KeyARN} {
-		f := strings.SplitN(arn, ":", 6)
-		if len(f) != 6 || (i == 0 && arn == e.KeyARN) { // a key that is source and destination is named once
+		account, resource, ok := splitARN(arn)
+		if !ok || (i == 0 && arn == e.KeyARN) { // a key that is source and destination is named once
 			continue
 		}
 		kind := "AWS::KMS::Key"
-		if strings.HasPrefix(f[5], "alias/") {
+		if strings.HasPrefix(resource, "alias/") {
 			kind = "AWS::KMS::Alias"
 		}
 		if len(b) == start {
@@ -148,7 +143,7 @@ func (e *Event) appendResources(b []byte) []byte {
 		} else {
 			b = append(b, `,{"accountId":`...)
 		}
-		b = appendJSONString(b, f[4])
+		b = appendJSONString(b, account)
 		b = appendField(b, "type", kind)
 		b = append(appendField(b, "ARN", arn), '}')
 	}
@@ -156,6 +151,19 @@ func (e *Event) appendResources(b []byte) []byte {
 		return b
 	}
 	return append(b, ']')
+}
+
+// splitARN is the account and what follows it: arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE.
+func splitARN(arn string) (account, resource string, ok bool) {
+	for range 4 {
+		if _, arn, ok = strings.Cut(arn, ":"); !ok {
+			return "", "", false
+		}
+	}
+	if account, resource, ok = strings.Cut(arn, ":"); !ok {
+		return "", "", false
+	}
+	return account, resource, true
 }
 
 // readOnly is CloudTrail's view: whether an operation changes a key.

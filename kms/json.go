@@ -8,18 +8,29 @@ const hexDigits = "0123456789abcdef"
 // bytes, U+FFFD for what is not UTF-8. By hand, because an audit line is written at every key use.
 func appendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			b = appendJSONByte(b, c)
-			i++
+	for {
+		n := plainPrefix(s)
+		b = append(b, s[:n]...)
+		if s = s[n:]; s == "" {
+			return append(b, '"')
+		}
+		if s[0] < utf8.RuneSelf {
+			b, s = appendJSONByte(b, s[0]), s[1:]
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		b = utf8.AppendRune(b, r)
-		i += n
+		r, n := utf8.DecodeRuneInString(s)
+		b, s = utf8.AppendRune(b, r), s[n:]
 	}
-	return append(b, '"')
+}
+
+// plainPrefix is how many bytes at the beginning of s stand in JSON as they are, and are ASCII.
+func plainPrefix(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func appendJSONByte(b []byte, c byte) []byte {

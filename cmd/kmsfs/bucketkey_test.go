@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,19 @@ func (b *bench) kmsCalls() int64 {
 	var st service.Status
 	require.NoError(b.t, json.Unmarshal([]byte(b.run("--json", "status", "--brief")), &st))
 	return st.KMSCalls
+}
+
+// keyUses is how many records of the audit log are about data keys.
+func (b *bench) keyUses() (n int64) {
+	b.t.Helper()
+	for line := range strings.Lines(b.run("--json", "audit", "tail", "-n", "1000000")) {
+		var r struct{ EventSource, EventName string }
+		require.NoError(b.t, json.Unmarshal([]byte(line), &r))
+		if r.EventSource == "kms.amazonaws.com" && (r.EventName == "GenerateDataKey" || r.EventName == "Decrypt") {
+			n++
+		}
+	}
+	return n
 }
 
 // writeAndReread writes n small files, mounts anew so that nothing is cached, and reads them back. It answers how many
@@ -63,6 +77,7 @@ func TestBucketKeySavesCalls(t *testing.T) {
 	calls := b.writeAndReread(n)
 	require.NotZero(t, calls, "the key was never asked for")
 	require.LessOrEqual(t, calls, int64(100))
+	require.Equal(t, calls, b.keyUses(), "the audit log shows what the provider was asked")
 }
 
 // Without a bucket key each file is asked for when it is written and when it is read.
@@ -74,4 +89,5 @@ func TestWithoutBucketKeyEachFileIsACall(t *testing.T) {
 	b.mount()
 	b.setxattr("", "user.sse-kms-key-id", "alias/hr")
 	require.GreaterOrEqual(t, b.writeAndReread(n), int64(2*n))
+	require.GreaterOrEqual(t, b.keyUses(), int64(2*n))
 }

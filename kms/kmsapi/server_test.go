@@ -23,6 +23,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kmsfs/kms"
 	"kmsfs/kms/kmsapi"
 	"kmsfs/kms/kmstest"
 )
@@ -142,10 +143,14 @@ func TestWrongPlace(t *testing.T) {
 func TestCaller(t *testing.T) {
 	d := newDoor(t)
 	d.key()
+	r := d.request("CreateKey", `{}`)
+	r.Header.Set("User-Agent", strings.Repeat("x", 2000))
+	require.Equal(t, http.StatusOK, d.send(r).status)
 	events := d.audit.Events()
-	require.Len(t, events, 1)
-	require.Equal(t, "arn:aws:iam::000000000000:user/alice", events[0].Caller.Principal)
-	require.Equal(t, "kms", events[0].Caller.Via)
+	require.Len(t, events, 2)
+	want := kms.Caller{Principal: "arn:aws:iam::000000000000:user/alice", Via: "kms", SourceIP: "127.0.0.1", UserAgent: "Go-http-client/1.1"}
+	require.Equal(t, want, events[0].Caller)
+	require.Equal(t, strings.Repeat("x", 1024), events[1].Caller.UserAgent, "strangers' words are bounded")
 }
 
 func TestListen(t *testing.T) {
