@@ -20,7 +20,9 @@ type Options struct {
 	DirtyLimit int64
 	// NewBucket is what a bucket made by mkdir(2) is set to; nil: the name alone.
 	NewBucket func(name string) objstore.Bucket
-	Logger    *slog.Logger // nil: slog.Default
+	// Reads and Writes record the uses of objects; nil: nobody does.
+	Reads, Writes Recorder
+	Logger        *slog.Logger // nil: slog.Default
 }
 
 // FS is the files of one store. Its methods, and those of its views, may be called concurrently.

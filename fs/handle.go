@@ -10,6 +10,7 @@ import (
 // OpenFlags are the flags of open(2) that matter here.
 type OpenFlags struct {
 	Write, Truncate bool
+	NoRead          bool // O_WRONLY
 	KillPrivileges  bool // with Truncate: clear S_ISUID, S_ISGID as for a caller without CAP_FSETID
 }
 
@@ -32,6 +33,16 @@ func (h *Handle) Writable() bool { return h.write }
 
 // Open opens a regular file for ctx's caller: its KMS key is asked.
 func (v *View) Open(ctx context.Context, ino objstore.Ino, flags OpenFlags) (*Handle, error) {
+	h, err := v.open(ctx, ino, flags)
+	if rerr := v.recordOpen(ctx, ino, flags, err); rerr != nil && err == nil {
+		h.Release(ctx)
+		v.fs.failures.note(ino, rerr)
+		return nil, rerr
+	}
+	return h, err
+}
+
+func (v *View) open(ctx context.Context, ino objstore.Ino, flags OpenFlags) (*Handle, error) {
 	if flags.Write || flags.Truncate {
 		if err := v.writable("open", ino); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"kmsfs/kms"
 	"kmsfs/objstore"
 )
 
@@ -91,7 +92,10 @@ func (v *View) make(ctx context.Context, op string, parent objstore.Ino, name st
 		return nil, err
 	}
 	v.fs.tellOthers(v, change{ino: parent, name: name}, change{ino: parent})
-	return node, nil
+	if init.Mode&sIFMT == sIFREG {
+		return node, nil // its first version is recorded
+	}
+	return node, v.fs.recordPut(ctx, node.Ino, node, nil)
 }
 
 // Create makes and opens a regular file. A file that is there already is opened, unless exclusive. When the file's
@@ -108,6 +112,7 @@ func (v *View) Create(ctx context.Context, parent objstore.Ino, name string, ini
 	}
 	h, err := v.created(ctx, node, flags)
 	if err != nil {
+		err = errors.Join(err, v.fs.recordPut(ctx, node.Ino, nil, err))
 		if undo := v.fs.tree.Unlink(ctx, parent, name); undo != nil {
 			v.fs.log.Error("a file whose key was refused could not be removed", "name", name, "error", undo)
 		}
@@ -150,6 +155,9 @@ func (v *View) Link(ctx context.Context, ino, parent objstore.Ino, name string) 
 	delete(v.orphans, ino)
 	v.mu.Unlock()
 	v.fs.tellOthers(v, change{ino: parent, name: name}, change{ino: parent}, change{ino: ino})
+	if err := v.fs.recordLink(ctx, node, parent, name); err != nil {
+		return nil, err
+	}
 	return v.fs.overlaid(node), nil
 }
 
@@ -180,11 +188,11 @@ func (v *View) remove(ctx context.Context, op string, parent objstore.Ino, name 
 		return err
 	}
 	if err := do(ctx, parent, name); err != nil {
-		return err
+		return errors.Join(err, v.fs.recordNamed(ctx, kms.OpDeleteObject, node, parent, name, "", err))
 	}
 	v.unnamed(node)
 	v.fs.tellOthers(v, change{ino: parent, name: name}, change{ino: parent}, change{ino: node.Ino})
-	return nil
+	return v.fs.recordNamed(ctx, kms.OpDeleteObject, node, parent, name, "", nil)
 }
 
 // unnamed notes that n, as it was before, lost a name.
@@ -211,8 +219,9 @@ func (v *View) Rename(ctx context.Context, parent objstore.Ino, name string, new
 	if err != nil && !errors.Is(err, objstore.NoSuchNode) {
 		return err
 	}
+	source := v.fs.keyFor(ctx, node, parent, name)
 	if err := v.fs.tree.Rename(ctx, parent, name, newParent, newName, mode); err != nil {
-		return err
+		return errors.Join(err, v.fs.recordNamed(ctx, kms.OpRenameObject, node, newParent, newName, source, err))
 	}
 	if node.Mode&sIFMT == sIFDIR || mode == objstore.RenameExchange {
 		v.fs.sel.invalidate()
@@ -222,7 +231,7 @@ func (v *View) Rename(ctx context.Context, parent objstore.Ino, name string, new
 	}
 	v.fs.tellOthers(v, change{ino: parent, name: name}, change{ino: newParent, name: newName},
 		change{ino: parent}, change{ino: newParent}, change{ino: node.Ino})
-	return nil
+	return v.fs.recordNamed(ctx, kms.OpRenameObject, node, newParent, newName, source, nil)
 }
 
 func (v *View) renamable(parent objstore.Ino, name string, newParent objstore.Ino, newName string) error {

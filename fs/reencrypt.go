@@ -52,7 +52,7 @@ func (i *inode) renew(ctx context.Context) error {
 	}
 	i.committed(node, nil)
 	i.endVersion()
-	return nil
+	return i.fs.recordPut(ctx, i.ino, node, nil)
 }
 
 // Rewrap wraps the file's data key anew under its selection: no data moves and there is no new version.

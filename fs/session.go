@@ -69,13 +69,15 @@ func (i *inode) commit(ctx context.Context, v *View) error {
 		i.orphan = true
 		return nil
 	}
-	i.fs.failures.note(i.ino, err)
 	if err != nil {
+		i.fs.failures.note(i.ino, err)
 		i.failed = true
-		return err
+		return errors.Join(err, i.fs.recordPut(ctx, i.ino, nil, err))
 	}
 	i.committed(node, v)
-	return nil
+	err = i.fs.recordPut(ctx, i.ino, node, nil)
+	i.fs.failures.note(i.ino, err)
+	return err
 }
 
 func (i *inode) commitChanges(ctx context.Context) (*objstore.Node, error) {

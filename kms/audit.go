@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Event is one use or change of a key, refused ones included.
+// Event is one use or change of a key or an object, refused ones included.
 type Event struct {
 	Time      time.Time
 	Caller    Caller
@@ -18,6 +18,7 @@ type Event struct {
 	// Of ReEncrypt:
 	SourceKeyARN  string
 	SourceContext Context
+	Object        *ObjectUse // of operations on objects, which are no uses of a key
 	// Code is empty for success. Message says why it was refused.
 	Code    Code
 	Message string

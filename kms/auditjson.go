@@ -20,10 +20,10 @@ type recordFacts struct {
 // closes it. Bytes of a path that are not UTF-8 become U+FFFD. FORMAT.md has the fields.
 func (e *Event) appendRecord(b []byte, f *recordFacts) []byte {
 	b = append(b, `{"eventVersion":"`+auditVersion+`","userIdentity":`...)
-	b = e.Caller.appendIdentity(b)
+	b = e.Caller.appendIdentity(b, e.Object == nil)
 	b = append(b, `,"eventTime":"`...)
 	b = e.Time.UTC().AppendFormat(b, time.RFC3339)
-	b = append(b, `","eventSource":"kms.amazonaws.com"`...)
+	b = append(b, e.source()...)
 	b = appendField(b, "eventName", string(e.Operation))
 	b = appendField(b, "awsRegion", f.names.Region)
 	b = appendField(b, "sourceIPAddress", either(e.Caller.SourceIP, "AWS Internal"))
@@ -32,23 +32,51 @@ func (e *Event) appendRecord(b []byte, f *recordFacts) []byte {
 	b = appendField(b, "errorMessage", e.Message)
 	b = append(b, `,"requestParameters":`...)
 	b = e.appendParameters(b)
-	b = append(b, `,"responseElements":null,"requestID":"`...)
+	b = append(b, `,"responseElements":`...)
+	b = e.appendResponse(b)
+	b = append(b, `,"requestID":"`...)
 	b = appendUUID(b, f.requestID)
 	b = append(b, `","eventID":"`...)
 	b = appendUUID(b, f.eventID)
 	b = append(b, `","readOnly":`...)
 	b = strconv.AppendBool(b, e.Operation.readOnly())
-	b = e.appendResources(b)
-	b = append(b, `,"eventType":"AwsApiCall","managementEvent":true`...)
+	b = e.appendResources(b, f.names.Account)
+	b = append(b, `,"eventType":"AwsApiCall","managementEvent":`...)
+	b = strconv.AppendBool(b, e.Object == nil)
 	b = appendField(b, "recipientAccountId", f.names.Account)
-	b = append(b, `,"eventCategory":"Management","additionalEventData":{"kmsfs":{"time":"`...)
+	b = e.appendCategory(b)
+	b = append(b, `"kmsfs":{"time":"`...)
 	b = e.Time.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, '"')
 	return e.Caller.appendFacts(b, f)
 }
 
-// appendIdentity appends the userIdentity of CloudTrail. There is no principalId: kmsfs's users have a name only.
-func (c *Caller) appendIdentity(b []byte) []byte {
+// source ends the time and names the service.
+func (e *Event) source() string {
+	if e.Object != nil {
+		return `","eventSource":"s3.amazonaws.com"`
+	}
+	return `","eventSource":"kms.amazonaws.com"`
+}
+
+func (e *Event) appendResponse(b []byte) []byte {
+	if e.Object != nil && e.Code == "" {
+		return e.Object.appendResponse(b)
+	}
+	return append(b, "null"...)
+}
+
+// appendCategory appends the category and begins additionalEventData.
+func (e *Event) appendCategory(b []byte) []byte {
+	if e.Object == nil {
+		return append(b, `,"eventCategory":"Management","additionalEventData":{`...)
+	}
+	return e.Object.appendAdditional(append(b, `,"eventCategory":"Data","additionalEventData":{`...))
+}
+
+// appendIdentity appends the userIdentity of CloudTrail. There is no principalId: kmsfs's users have a name only. internal
+// is for what S3 does in its user's name.
+func (c *Caller) appendIdentity(b []byte, internal bool) []byte {
 	kind, name := "Unknown", ""
 	account, rest, _ := splitARN(c.Principal)
 	switch {
@@ -64,7 +92,7 @@ func (c *Caller) appendIdentity(b []byte) []byte {
 	b = appendField(b, "arn", c.Principal)
 	b = appendField(b, "accountId", account)
 	b = appendField(b, "userName", name)
-	if c.Via == "mount" || c.Via == "s3" {
+	if internal && (c.Via == "mount" || c.Via == "s3") {
 		b = appendField(b, "invokedBy", "AWS Internal")
 	}
 	return append(b, '}')
@@ -82,6 +110,9 @@ func (c *Caller) appendFacts(b []byte, f *recordFacts) []byte {
 
 // appendParameters appends what CloudTrail shows of a request. Never plaintext, ciphertext or key bytes.
 func (e *Event) appendParameters(b []byte) []byte {
+	if e.Object != nil {
+		return e.Object.appendParameters(b)
+	}
 	start := len(b)
 	switch e.Operation {
 	case OpReEncrypt:
@@ -127,10 +158,13 @@ func (e *Event) appendUse(b []byte) []byte {
 	return b
 }
 
-func (e *Event) appendResources(b []byte) []byte {
+func (e *Event) appendResources(b []byte, account string) []byte {
+	if e.Object != nil {
+		return e.Object.appendResources(b, account)
+	}
 	start := len(b)
 	for i, arn := range [2]string{e.SourceKeyARN, e.KeyARN} {
-		account, resource, ok := splitARN(arn)
+		owner, resource, ok := splitARN(arn)
 		if !ok || (i == 0 && arn == e.KeyARN) { // a key that is source and destination is named once
 			continue
 		}
@@ -143,7 +177,7 @@ func (e *Event) appendResources(b []byte) []byte {
 		} else {
 			b = append(b, `,{"accountId":`...)
 		}
-		b = appendJSONString(b, account)
+		b = appendJSONString(b, owner)
 		b = appendField(b, "type", kind)
 		b = append(appendField(b, "ARN", arn), '}')
 	}

@@ -4,16 +4,37 @@ import (
 	"fmt"
 	"log/slog"
 
+	"kmsfs/fs"
 	"kmsfs/kms"
 	"kmsfs/kms/local"
 )
 
 // AuditConfig is about the audit records.
 type AuditConfig struct {
-	Required bool `toml:"required"` // a use of a key that cannot be recorded is refused
-	Partial  bool `toml:"partial"`  // of verify: records may begin behind the first one
-	Follow   bool `toml:"follow"`   // of tail
-	Lines    int  `toml:"lines"`    // of tail: how many of the last records
+	Required bool   `toml:"required"`    // a use of a key that cannot be recorded is refused
+	Data     string `toml:"data-events"` // which uses of objects are recorded: none, read, write, all
+	Partial  bool   `toml:"partial"`     // of verify: records may begin behind the first one
+	Follow   bool   `toml:"follow"`      // of tail
+	Lines    int    `toml:"lines"`       // of tail: how many of the last records
+}
+
+// Which data events are recorded, as CloudTrail's event selectors have it: none by default.
+const (
+	dataNone  = "none"
+	dataRead  = "read"
+	dataWrite = "write"
+	dataAll   = "all"
+)
+
+// recorders are what records the uses of objects that the configuration asks for.
+func (c *Config) recorders(s *kms.Service) (reads, writes fs.Recorder) {
+	if c.Audit.Data == dataRead || c.Audit.Data == dataAll {
+		reads = s
+	}
+	if c.Audit.Data == dataWrite || c.Audit.Data == dataAll {
+		writes = s
+	}
+	return reads, writes
 }
 
 // labelAudit derives the key of the audit records' chain from the root key.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 // auditRecord is what commands show of a record.
 type auditRecord struct {
+	EventSource       string
 	EventName         string
 	ErrorCode         string
 	UserIdentity      struct{ Arn string }
@@ -24,6 +27,11 @@ type auditRecord struct {
 		EncryptionContext                    map[string]string
 		SourceEncryptionContext              map[string]string
 		DestinationEncryptionContext         map[string]string
+		BucketName, Key                      string
+		RenameSource                         string `json:"x-amz-rename-source"`
+	}
+	ResponseElements struct {
+		KeyID string `json:"x-amz-server-side-encryption-aws-kms-key-id"`
 	}
 	AdditionalEventData struct {
 		KMSFS struct {
@@ -36,9 +44,9 @@ type auditRecord struct {
 	}
 }
 
-// key is the key that was used, of ReEncrypt the new one.
+// key is the KMS key that was used, of ReEncrypt the new one.
 func (r *auditRecord) key() string {
-	for _, id := range []string{r.RequestParameters.KeyID, r.RequestParameters.DestinationKeyID, r.RequestParameters.AliasName} {
+	for _, id := range []string{r.ResponseElements.KeyID, r.RequestParameters.KeyID, r.RequestParameters.DestinationKeyID, r.RequestParameters.AliasName} {
 		if id != "" {
 			return id
 		}
@@ -46,13 +54,33 @@ func (r *auditRecord) key() string {
 	return "-"
 }
 
-// resource is the object or bucket that the key was used for; source is what it was before a ReEncrypt.
+// resource is the object that was used, or object or bucket that a key was used for; source is what it was before a rename.
 func (r *auditRecord) resource() (now, source string) {
 	p := &r.RequestParameters
+	if p.BucketName != "" {
+		if p.RenameSource != "" {
+			source = kms.BucketARN(p.RenameSource)
+		}
+		return kms.ObjectARN(p.BucketName, p.Key), source
+	}
 	if r.EventName == string(kms.OpReEncrypt) {
 		return p.DestinationEncryptionContext[kms.ARNKey], p.SourceEncryptionContext[kms.ARNKey]
 	}
 	return p.EncryptionContext[kms.ARNKey], ""
+}
+
+// moved reports whether r renamed a directory that one of names is in.
+func (r *auditRecord) moved(names map[string]bool) bool {
+	now, source := r.resource()
+	if r.EventName != string(kms.OpRenameObject) || !strings.HasSuffix(now, "/") || r.ErrorCode != "" {
+		return false
+	}
+	for name := range names {
+		if strings.HasPrefix(name, now) || strings.HasPrefix(name, source) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *auditRecord) result() string {
@@ -94,7 +122,7 @@ type auditUse struct {
 }
 
 func (a *app) auditWho() *cobra.Command {
-	cmd := command("who PATH", "Show who used the key of a file, and when", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+	cmd := command("who PATH", "Show who used a file, or its key, and when", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		t, err := a.resolveTarget(ctx, args[0])
 		if err != nil {
 			return err
@@ -113,7 +141,8 @@ func (a *app) auditWho() *cobra.Command {
 		return a.print(uses, func(w io.Writer) { printUses(w, uses) })
 	})
 	cmd.Long = "who lists each use of a KMS key for the object, under the names that it had before renames too. With a bucket key the\n" +
-		"KMS key is used for many objects at once: such uses name the object that they were made for, and the bucket."
+		"KMS key is used for many objects at once: such uses name the object that they were made for, and the bucket. Opens,\n" +
+		"writes, renames and deletions of the object itself are there where audit.data-events has recorded them."
 	return cmd
 }
 
@@ -135,7 +164,7 @@ func usesOf(dir, bucket, key string) ([]auditUse, error) {
 	err = eachRecord(dir, func(r *auditRecord) {
 		now, source := r.resource()
 		path := kms.BucketARN(r.AdditionalEventData.KMSFS.Path)
-		if !names[now] && !names[source] && !(now == kms.BucketARN(bucket) && names[path]) {
+		if !names[now] && !names[source] && !(now == kms.BucketARN(bucket) && names[path]) && !r.moved(names) {
 			return
 		}
 		f := &r.AdditionalEventData.KMSFS
@@ -156,8 +185,10 @@ func formerNames(dir, arn string) (map[string]bool, error) {
 	})
 	names := map[string]bool{arn: true}
 	for i := len(renames) - 1; i >= 0; i-- {
-		if names[renames[i].to] {
-			names[renames[i].from] = true
+		for _, name := range slices.Collect(maps.Keys(names)) {
+			if former, ok := strings.CutPrefix(name, renames[i].to); ok && (former == "" || strings.HasSuffix(renames[i].to, "/")) {
+				names[renames[i].from+former] = true // of the object, or of a directory that it was in
+			}
 		}
 	}
 	return names, err

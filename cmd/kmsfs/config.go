@@ -149,7 +149,7 @@ type StatusConfig struct {
 func Default() Config {
 	return Config{
 		LogLevel: "info",
-		Audit:    AuditConfig{Required: true, Lines: 10},
+		Audit:    AuditConfig{Required: true, Data: dataNone, Lines: 10},
 		Root:     RootConfig{Protection: protectNone},
 		Mount:    MountConfig{Options: []string{}},
 		Bucket:   BucketConfig{Versioning: "enabled", ExpireNoncurrent: Duration(7 * 24 * time.Hour)},
@@ -245,6 +245,7 @@ func (c *Config) problems() []problem {
 	check(c.KMS.BucketKeyLifetime > 0, "kms.bucket-key-lifetime", "%s is not positive", c.KMS.BucketKeyLifetime)
 	check(isAccount(c.KMS.Account), "kms.account", "%q is not 12 digits", c.KMS.Account)
 	oneOf("root.protection", c.Root.Protection, protectNone, protectPassphrase)
+	oneOf("audit.data-events", c.Audit.Data, dataNone, dataRead, dataWrite, dataAll)
 	check(c.Audit.Lines >= 0, "audit.lines", "%d is negative", c.Audit.Lines)
 	check(c.KMS.Region != "", "kms.region", "must not be empty")
 	check(c.Key.Days >= 7 && c.Key.Days <= 30, "key.days", "%d is not in 7 to 30", c.Key.Days)

@@ -24,10 +24,12 @@ func openFiles(ctx context.Context, o *owned, c *Config, log *slog.Logger) (*fil
 	if err != nil {
 		return nil, &configError{err}
 	}
-	f := fs.New(fs.Options{Tree: o.store, Store: o.store, Logger: log, NewBucket: func(name string) objstore.Bucket {
+	opt := fs.Options{Tree: o.store, Store: o.store, Logger: log, NewBucket: func(name string) objstore.Bucket {
 		return objstore.Bucket{Name: name, Versioning: made.Versioning, ExpireNoncurrent: *made.ExpireNoncurrent,
 			Default: enc}
-	}})
+	}}
+	opt.Reads, opt.Writes = c.recorders(o.kms)
+	f := fs.New(opt)
 	view, err := f.NewView(ctx, fs.ViewOptions{ReadOnly: true})
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

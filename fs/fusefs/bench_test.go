@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"kmsfs/kms"
 )
 
 // BenchmarkSmallCreate makes files of 4 KiB on the engine: LOOKUP, CREATE, WRITE, FLUSH and RELEASE each.
@@ -17,6 +21,36 @@ func BenchmarkSmallCreate(b *testing.B) {
 	for n := range b.N {
 		require.NoError(b, os.WriteFile(m.path(fmt.Sprintf("f%07d", n)), data, 0o644))
 	}
+}
+
+// BenchmarkSmallCreateAudited is BenchmarkSmallCreate without audit records, with those of keys, and with those of objects too.
+// The processor's time is that of this process: the mount and who uses it.
+func BenchmarkSmallCreateAudited(b *testing.B) {
+	for _, with := range []string{"nothing", "keys", "objects"} {
+		b.Run(with, func(b *testing.B) {
+			var audit kms.Auditor
+			if with != "nothing" {
+				a, err := kms.OpenFileAuditor(b.TempDir(), kms.AuditOptions{Key: bytes.Repeat([]byte{7}, 32)})
+				require.NoError(b, err)
+				b.Cleanup(func() { require.NoError(b, a.Close()) })
+				audit = a
+			}
+			m := auditedEngine(b, audit, with == "objects")
+			data := bytes.Repeat([]byte("x"), 4096)
+			before := processorTime(b)
+			b.ResetTimer()
+			for n := range b.N {
+				require.NoError(b, os.WriteFile(m.path(fmt.Sprintf("f%07d", n)), data, 0o644))
+			}
+			b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkSequentialWrite writes a large file in pieces of 1 MiB.

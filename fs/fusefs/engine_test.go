@@ -19,7 +19,10 @@ import (
 )
 
 // engine mounts bucket "files" of a new store on disk, which is checked at the end.
-func engine(t testing.TB) *mounted {
+func engine(t testing.TB) *mounted { return auditedEngine(t, nil, false) }
+
+// auditedEngine keeps records of the uses of keys; with objects, of those of objects too.
+func auditedEngine(t testing.TB, audit kms.Auditor, objects bool) *mounted {
 	t.Helper()
 	root := bytes.Repeat([]byte{7}, 32)
 	s, err := badgerstore.Open(filepath.Join(t.TempDir(), "store"), badgerstore.Options{
@@ -28,12 +31,17 @@ func engine(t testing.TB) *mounted {
 	require.NoError(t, err)
 	p, err := local.Open(s.Records(), root, local.Options{})
 	require.NoError(t, err)
-	s.SetKMS(kms.NewService(p, kms.Options{ServiceKey: local.Derive(root, "kmsfs sse-s3 v1")}))
+	service := kms.NewService(p, kms.Options{Audit: audit, ServiceKey: local.Derive(root, "kmsfs sse-s3 v1")})
+	s.SetKMS(service)
 	_, err = s.CreateBucket(t.Context(), objstore.Bucket{
 		Name: "files", Versioning: objstore.VersioningEnabled, Default: objstore.Encryption{Algorithm: objstore.KMS},
 	})
 	require.NoError(t, err)
-	m := &mounted{files: fs.New(fs.Options{Tree: s, Store: s, Logger: testLog(t)})}
+	o := fs.Options{Tree: s, Store: s, Logger: testLog(t)}
+	if objects {
+		o.Reads, o.Writes = service, service
+	}
+	m := &mounted{files: fs.New(o)}
 	t.Cleanup(func() {
 		require.NoError(t, m.files.Close())
 		require.Zero(t, m.files.OpenFiles(), "files are open after unmounting")

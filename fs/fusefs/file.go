@@ -14,6 +14,7 @@ func openFlags(flags uint32, kill bool) fs.OpenFlags {
 	truncate := flags&syscall.O_TRUNC != 0
 	return fs.OpenFlags{
 		Write:          flags&syscall.O_ACCMODE != syscall.O_RDONLY || truncate,
+		NoRead:         flags&syscall.O_ACCMODE == syscall.O_WRONLY,
 		Truncate:       truncate,
 		KillPrivileges: kill,
 	}
