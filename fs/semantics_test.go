@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,11 @@ func TestSemanticsNamesTests(t *testing.T) {
 	mount, err := filepath.Glob("fusefs/*_test.go")
 	require.NoError(t, err)
 	require.NotEmpty(t, mount)
+	program, err := filepath.Glob("../cmd/kmsfs/*_test.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, program)
 	var code strings.Builder
-	for _, file := range append(files, mount...) {
+	for _, file := range slices.Concat(files, mount, program) {
 		b, err := os.ReadFile(file)
 		require.NoError(t, err)
 		code.Write(b)

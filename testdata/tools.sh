@@ -15,6 +15,7 @@ need sqlite3 sqlite3
 need gocryptfs gocryptfs
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs
+need mkfs.btrfs btrfs-progs
 # the AWS clients have to be Debian's: another Python's shims may stand before them in PATH
 [ -x /usr/bin/aws ] || missing="$missing awscli"
 /usr/bin/python3 -c 'import boto3' 2>/dev/null || missing="$missing python3-boto3"

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ type bench struct {
 	t testing.TB
 	// dir holds everything of the bench: the store, what lies beside it, and the mount point.
 	dir, store, mnt string
+	under           []string // a program, with arguments, that runs ours
 }
 
 // newBench makes a bench with nothing in it. The daemons of its mounts end with the test.
@@ -74,7 +76,8 @@ func needRoot(t testing.TB) {
 
 // command is the program with arguments, on the bench's store.
 func (b *bench) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("kmsfs", args...) // TestMain put this very program into PATH under that name
+	args = slices.Concat(b.under, []string{"kmsfs"}, args) // TestMain put this very program into PATH under that name
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "KMSFS_STORE="+b.store, "KMSFS_CONFIG="+filepath.Join(b.dir, "config.toml"),
 		"XDG_RUNTIME_DIR="+b.dir)
 	return cmd

@@ -25,8 +25,9 @@ import (
 //	emptydir DIR N               lists DIR a few names at a time, deleting each at once: it must see N names, each once
 //	rewriteblocks FILE STOP      writes 4 KiB blocks of FILE until STOP exists, then checks that FILE has the last of each
 //	rereads FILE STOP            reads FILE until STOP exists: it never changes
+//	withoutsync PROGRAM ARG...   runs a program whose fsyncs do nothing
 func scriptPrograms() map[string]func() {
-	all := map[string]func(){"kmsfs": main}
+	all := map[string]func(){"kmsfs": main, "withoutsync": withoutSync}
 	for name, p := range map[string]struct {
 		args int
 		run  func([]string) error
