@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"maps"
 
 	"kmsfs/objstore"
 )
@@ -110,6 +111,13 @@ func (v *View) setOrphan(n *objstore.Node, c objstore.AttrChange) error {
 	set(&o.Mtime, c.Mtime)
 	if c.Mode != nil {
 		o.Mode = o.Mode&sIFMT | *c.Mode
+	}
+	if c.Xattr != nil {
+		o.Xattrs = map[string][]byte{}
+		maps.Copy(o.Xattrs, n.Xattrs)
+		if delete(o.Xattrs, c.Xattr.Name); c.Xattr.Value != nil {
+			o.Xattrs[c.Xattr.Name] = c.Xattr.Value
+		}
 	}
 	o.Ctime = objstore.Now()
 	v.mu.Lock()

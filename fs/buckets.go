@@ -43,7 +43,7 @@ func (v *View) listBuckets(ctx context.Context, after string, limit int) ([]objs
 }
 
 // makeBucket is mkdir(2) in the list of buckets. The directory belongs to who made it.
-func (v *View) makeBucket(ctx context.Context, name string, init objstore.NodeInit) (*objstore.Node, error) {
+func (v *View) makeBucket(ctx context.Context, name string, init NodeInit) (*objstore.Node, error) {
 	if err := v.writable("mkdir"); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (v *View) makeBucket(ctx context.Context, name string, init objstore.NodeIn
 	if err != nil {
 		return nil, err
 	}
-	mode := init.Mode &^ sIFMT
+	mode := init.Mode &^ (sIFMT | init.Umask&0o777)
 	v.fs.tellOthers(v, change{ino: BucketsRoot, name: name})
 	return v.fs.tree.SetAttr(ctx, b.Root, objstore.AttrChange{Mode: &mode, UID: &init.UID, GID: &init.GID})
 }

@@ -38,7 +38,7 @@ func setup(t *testing.T, change ...func(*Options)) (*fstest.Store, *FS, *View) {
 // create makes a file and opens it.
 func create(t *testing.T, v *View, name string) *Handle {
 	t.Helper()
-	_, h, err := v.Create(t.Context(), v.Root(), name, objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
+	_, h, err := v.Create(t.Context(), v.Root(), name, NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
 	require.NoError(t, err)
 	return h
 }

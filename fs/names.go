@@ -41,8 +41,17 @@ func (v *View) creatable(op string, parent objstore.Ino, name string) error {
 	return nil
 }
 
+// NodeInit is what who makes a node asks for. What the directory says comes on top.
+type NodeInit struct {
+	Mode     uint32 // st_mode, with the type bits
+	Umask    uint32 // permission bits that are left out where the directory has no default access control list
+	UID, GID uint32
+	Rdev     uint32
+	Target   string // of a symbolic link
+}
+
 // Mknod makes a node of any kind but a symbolic link. A regular file gets an empty version.
-func (v *View) Mknod(ctx context.Context, parent objstore.Ino, name string, init objstore.NodeInit) (*objstore.Node, error) {
+func (v *View) Mknod(ctx context.Context, parent objstore.Ino, name string, init NodeInit) (*objstore.Node, error) {
 	if parent == BucketsRoot && init.Mode&sIFMT == sIFDIR {
 		return v.makeBucket(ctx, name, init)
 	}
@@ -52,7 +61,7 @@ func (v *View) Mknod(ctx context.Context, parent objstore.Ino, name string, init
 	return v.make(ctx, "mknod", parent, name, init)
 }
 
-func (v *View) mknodRegular(ctx context.Context, parent objstore.Ino, name string, init objstore.NodeInit) (*objstore.Node, error) {
+func (v *View) mknodRegular(ctx context.Context, parent objstore.Ino, name string, init NodeInit) (*objstore.Node, error) {
 	_, h, err := v.Create(ctx, parent, name, init, OpenFlags{Write: true}, true)
 	if err != nil {
 		return nil, err
@@ -66,13 +75,13 @@ func (v *View) mknodRegular(ctx context.Context, parent objstore.Ino, name strin
 }
 
 // Symlink makes a symbolic link.
-func (v *View) Symlink(ctx context.Context, parent objstore.Ino, name string, init objstore.NodeInit) (*objstore.Node, error) {
+func (v *View) Symlink(ctx context.Context, parent objstore.Ino, name string, init NodeInit) (*objstore.Node, error) {
 	init.Mode = sIFLNK | 0o777
 	return v.make(ctx, "symlink", parent, name, init)
 }
 
 // make makes a node as a child of parent inherits from it.
-func (v *View) make(ctx context.Context, op string, parent objstore.Ino, name string, init objstore.NodeInit) (*objstore.Node, error) {
+func (v *View) make(ctx context.Context, op string, parent objstore.Ino, name string, init NodeInit) (*objstore.Node, error) {
 	if err := v.creatable(op, parent, name); err != nil {
 		return nil, err
 	}
@@ -81,13 +90,7 @@ func (v *View) make(ctx context.Context, op string, parent objstore.Ino, name st
 	if err != nil {
 		return nil, err
 	}
-	if dir.Mode&sISGID != 0 {
-		init.GID = dir.GID
-		if init.Mode&sIFMT == sIFDIR {
-			init.Mode |= sISGID
-		}
-	}
-	node, err := v.fs.tree.Create(ctx, parent, name, init)
+	node, err := v.fs.tree.Create(ctx, parent, name, init.inherit(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,7 @@ func (v *View) make(ctx context.Context, op string, parent objstore.Ino, name st
 
 // Create makes and opens a regular file. A file that is there already is opened, unless exclusive. When the file's
 // KMS key refuses, there is no file afterwards.
-func (v *View) Create(ctx context.Context, parent objstore.Ino, name string, init objstore.NodeInit, flags OpenFlags, exclusive bool) (*objstore.Node, *Handle, error) {
+func (v *View) Create(ctx context.Context, parent objstore.Ino, name string, init NodeInit, flags OpenFlags, exclusive bool) (*objstore.Node, *Handle, error) {
 	init.Mode = sIFREG | init.Mode&^sIFMT
 	ctx = uncancelled(ctx)
 	node, err := v.make(ctx, "create", parent, name, init)

@@ -165,9 +165,9 @@ func TestOldVersions(t *testing.T) {
 func TestVersionsDirectoryIsNoKey(t *testing.T) {
 	_, _, v := setup(t)
 	f := put(t, v, v.Root(), "f", "x")
-	_, err := v.Mknod(t.Context(), v.Root(), VersionsName, objstore.NodeInit{Mode: sIFDIR})
+	_, err := v.Mknod(t.Context(), v.Root(), VersionsName, NodeInit{Mode: sIFDIR})
 	require.ErrorIs(t, err, objstore.NodeExists)
-	_, _, err = v.Create(t.Context(), v.Root(), VersionsName, objstore.NodeInit{}, OpenFlags{Write: true}, false)
+	_, _, err = v.Create(t.Context(), v.Root(), VersionsName, NodeInit{}, OpenFlags{Write: true}, false)
 	require.ErrorIs(t, err, objstore.NodeExists)
 	require.ErrorIs(t, v.Rmdir(t.Context(), v.Root(), VersionsName), objstore.NotPermitted)
 	require.ErrorIs(t, v.Rename(t.Context(), v.Root(), "f", v.Root(), VersionsName, objstore.RenamePlain), objstore.NotPermitted)
@@ -176,7 +176,7 @@ func TestVersionsDirectoryIsNoKey(t *testing.T) {
 	_, _, err = v.Lookup(t.Context(), f, VersionsName)
 	require.ErrorIs(t, err, objstore.NotDirectory)
 	versions := lookup(t, v, v.Root(), VersionsName)
-	_, err = v.Mknod(t.Context(), versions.Ino, "x", objstore.NodeInit{Mode: sIFDIR})
+	_, err = v.Mknod(t.Context(), versions.Ino, "x", NodeInit{Mode: sIFDIR})
 	require.ErrorIs(t, err, objstore.ReadOnly)
 }
 
@@ -205,7 +205,7 @@ func TestBucketsAreDirectories(t *testing.T) {
 	v, err := f.NewView(t.Context(), ViewOptions{})
 	require.NoError(t, err)
 	require.Equal(t, BucketsRoot, v.Root())
-	made, err := v.Mknod(t.Context(), v.Root(), "new", objstore.NodeInit{Mode: sIFDIR | 0o700, UID: 5})
+	made, err := v.Mknod(t.Context(), v.Root(), "new", NodeInit{Mode: sIFDIR | 0o700, UID: 5})
 	require.NoError(t, err)
 	require.EqualValues(t, 5, made.UID)
 	require.Equal(t, []string{".", "..", "files", "new"}, list(t, v, v.Root(), 1))
@@ -215,7 +215,7 @@ func TestBucketsAreDirectories(t *testing.T) {
 	require.ErrorIs(t, v.Rename(t.Context(), made.Ino, "f", b.Ino, "f", objstore.RenamePlain), objstore.CrossBucket)
 	require.ErrorIs(t, v.Rename(t.Context(), v.Root(), "new", v.Root(), "x", objstore.RenamePlain), objstore.NotPermitted)
 	require.ErrorIs(t, v.Rename(t.Context(), v.Root(), "new", b.Ino, "x", objstore.RenamePlain), objstore.CrossBucket)
-	_, _, err = v.Create(t.Context(), v.Root(), "f", objstore.NodeInit{}, OpenFlags{Write: true}, false)
+	_, _, err = v.Create(t.Context(), v.Root(), "f", NodeInit{}, OpenFlags{Write: true}, false)
 	require.ErrorIs(t, err, objstore.ReadOnly)
 	require.NoError(t, v.Unlink(t.Context(), made.Ino, "f"))
 	require.NoError(t, v.Rmdir(t.Context(), v.Root(), "new"))

@@ -46,7 +46,7 @@ func TestUsesOfObjectsAreRecorded(t *testing.T) {
 	r := &recorder{}
 	s, _, v := setup(t, func(o *Options) { o.Reads, o.Writes = r, r })
 	ctx := t.Context()
-	dir, err := v.Mknod(ctx, v.Root(), "d", objstore.NodeInit{Mode: sIFDIR | 0o755})
+	dir, err := v.Mknod(ctx, v.Root(), "d", NodeInit{Mode: sIFDIR | 0o755})
 	require.NoError(t, err)
 	require.Equal(t, []string{"PutObject files/d/"}, r.take())
 
@@ -84,7 +84,7 @@ func TestUsesOfObjectsAreRecorded(t *testing.T) {
 		_, err = v.Open(ctx, h.Ino(), flags)
 		require.ErrorIs(t, err, kms.AccessDeniedException)
 	}
-	_, _, err = v.Create(ctx, v.Root(), "new", objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
+	_, _, err = v.Create(ctx, v.Root(), "new", NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
 	require.ErrorIs(t, err, kms.AccessDeniedException)
 	require.Error(t, v.Rmdir(ctx, v.Root(), "e"))
 	require.Equal(t, []string{"GetObject files/e/g: AccessDenied", "PutObject files/e/g: AccessDenied", "PutObject files/new: AccessDenied",

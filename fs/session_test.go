@@ -155,7 +155,7 @@ func TestRefusedKeyLeavesNoFile(t *testing.T) {
 		}
 		return nil
 	})
-	_, _, err := v.Create(t.Context(), v.Root(), "f", objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, false)
+	_, _, err := v.Create(t.Context(), v.Root(), "f", NodeInit{Mode: 0o644}, OpenFlags{Write: true}, false)
 	require.ErrorIs(t, err, refused)
 	_, _, err = v.Lookup(t.Context(), v.Root(), "f")
 	require.ErrorIs(t, err, objstore.NoSuchNode)
@@ -202,7 +202,7 @@ func TestUnlinkedFileStaysUsable(t *testing.T) {
 
 func TestTmpfileCanBeNamed(t *testing.T) {
 	s, _, v := setup(t)
-	node, h, err := v.Tmpfile(t.Context(), v.Root(), objstore.NodeInit{Mode: 0o600}, OpenFlags{Write: true})
+	node, h, err := v.Tmpfile(t.Context(), v.Root(), NodeInit{Mode: 0o600}, OpenFlags{Write: true})
 	require.NoError(t, err)
 	require.Zero(t, node.Nlink)
 	write(t, h, 0, "x")

@@ -9,7 +9,7 @@ import (
 
 // Tmpfile is O_TMPFILE: a file without a name in the directory parent, whose settings it inherits. [View.Link] can
 // give it a name as long as it is open.
-func (v *View) Tmpfile(ctx context.Context, parent objstore.Ino, init objstore.NodeInit, flags OpenFlags) (*objstore.Node, *Handle, error) {
+func (v *View) Tmpfile(ctx context.Context, parent objstore.Ino, init NodeInit, flags OpenFlags) (*objstore.Node, *Handle, error) {
 	name := ".tmpfile-" + rand.Text() // for the time that the store needs to make it
 	node, h, err := v.Create(ctx, parent, name, init, flags, true)
 	if err != nil {

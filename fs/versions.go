@@ -31,10 +31,14 @@ func (v *View) lookupVersions(ctx context.Context, dir objstore.Ino) (*objstore.
 
 // virtualDirNode is a read-only directory that whoever may use the directory of may use.
 func virtualDirNode(ino objstore.Ino, of *objstore.Node) *objstore.Node {
-	return &objstore.Node{
+	n := &objstore.Node{
 		Ino: ino, Bucket: of.Bucket, Mode: of.Mode &^ 0o7222, UID: of.UID, GID: of.GID, Nlink: 2,
 		Atime: of.Atime, Mtime: of.Mtime, Ctime: of.Ctime, Btime: of.Btime,
 	}
+	if list, ok := of.Xattrs[AccessACL]; ok {
+		n.Xattrs = map[string][]byte{AccessACL: list}
+	}
+	return n
 }
 
 func (v *View) lookupVirtual(ctx context.Context, parent objstore.Ino, name string) (*objstore.Node, error) {

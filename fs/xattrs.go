@@ -24,6 +24,9 @@ func (v *View) GetXattr(ctx context.Context, ino objstore.Ino, name string) ([]b
 	if xattr.IsVirtual(name) {
 		return v.virtualXattr(ctx, node, name)
 	}
+	if IsACL(name) {
+		return aclOf(node, name)
+	}
 	all, err := v.answered(ctx, node)
 	if err != nil {
 		return nil, err
@@ -120,8 +123,8 @@ func checkXattrName(op, name string) error {
 	if xattr.IsVirtual(name) {
 		return deny(objstore.NotPermitted, op, "%s can only be read", name)
 	}
-	if strings.HasPrefix(name, "system.") {
-		return refuse(Unsupported, op, "access control lists are not kept: %s", name)
+	if strings.HasPrefix(name, "system.") && !IsACL(name) {
+		return refuse(Unsupported, op, "the only system attributes are access control lists: %s", name)
 	}
 	return nil
 }
@@ -130,6 +133,9 @@ func checkXattrName(op, name string) error {
 func (v *View) SetXattr(ctx context.Context, ino objstore.Ino, name string, value []byte, mode objstore.XattrMode) error {
 	if err := v.xattrWritable("setxattr", ino, name); err != nil {
 		return err
+	}
+	if IsACL(name) {
+		return v.SetACL(ctx, ino, name, value, false)
 	}
 	ctx = uncancelled(ctx)
 	if !xattr.IsEncryption(name) {
@@ -229,6 +235,9 @@ func (v *View) RemoveXattr(ctx context.Context, ino objstore.Ino, name string) e
 		return err
 	}
 	ctx = uncancelled(ctx)
+	if IsACL(name) { // that it is not there is no error
+		return v.setAttr(ctx, ino, objstore.AttrChange{Xattr: &objstore.XattrChange{Name: name}})
+	}
 	if !xattr.IsEncryption(name) {
 		return v.xattrRemove(ctx, ino, name)
 	}

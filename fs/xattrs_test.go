@@ -32,7 +32,7 @@ func requireNoXattr(t *testing.T, v *View, ino objstore.Ino, name string) {
 
 func mkdir(t *testing.T, v *View, parent objstore.Ino, name string) objstore.Ino {
 	t.Helper()
-	n, err := v.Mknod(t.Context(), parent, name, objstore.NodeInit{Mode: sIFDIR | 0o755})
+	n, err := v.Mknod(t.Context(), parent, name, NodeInit{Mode: sIFDIR | 0o755})
 	require.NoError(t, err)
 	return n.Ino
 }
@@ -40,7 +40,7 @@ func mkdir(t *testing.T, v *View, parent objstore.Ino, name string) objstore.Ino
 // put makes a file with content in the directory parent.
 func put(t *testing.T, v *View, parent objstore.Ino, name, data string) objstore.Ino {
 	t.Helper()
-	_, h, err := v.Create(t.Context(), parent, name, objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, false)
+	_, h, err := v.Create(t.Context(), parent, name, NodeInit{Mode: 0o644}, OpenFlags{Write: true}, false)
 	require.NoError(t, err)
 	write(t, h, 0, data)
 	require.NoError(t, h.Flush(t.Context()))
@@ -130,7 +130,7 @@ func TestXattrRefusals(t *testing.T) {
 		require.ErrorIs(t, set(name, "x"), objstore.NotPermitted)
 		require.ErrorIs(t, v.RemoveXattr(t.Context(), f, name), objstore.NotPermitted)
 	}
-	require.ErrorIs(t, set("system.posix_acl_access", "x"), Unsupported)
+	require.ErrorIs(t, set("system.nfs4_acl", "x"), Unsupported)
 	require.ErrorIs(t, v.RemoveXattr(t.Context(), f, xattr.SSE), objstore.NoSuchXattr)
 	_, err := v.GetXattr(t.Context(), f, xattr.KeyID)
 	require.ErrorIs(t, err, objstore.NoSuchXattr)

@@ -68,6 +68,14 @@ type NodeInit struct {
 type AttrChange struct {
 	Mode, UID, GID             *uint32 // Mode: permission bits only
 	Atime, Mtime, Ctime, Btime *Time
+	// Xattr is for [Tree.SetAttr] only: what has to change in one step with the others.
+	Xattr *XattrChange
+}
+
+// XattrChange sets one extended attribute, or removes it where Value is nil: then it need not be there.
+type XattrChange struct {
+	Name  string
+	Value []byte
 }
 
 // XattrMode is setxattr(2)'s flags.

@@ -1,7 +1,6 @@
 package fstest
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -263,6 +262,19 @@ func (n *node) apply(c objstore.AttrChange) {
 			*p.to = *p.from
 		}
 	}
+	if c.Xattr != nil {
+		n.setXattr(*c.Xattr)
+	}
+}
+
+func (n *node) setXattr(c objstore.XattrChange) {
+	n.Xattrs = maps.Clone(n.Xattrs)
+	if n.Xattrs == nil {
+		n.Xattrs = map[string][]byte{}
+	}
+	if delete(n.Xattrs, c.Name); c.Value != nil {
+		n.Xattrs[c.Name] = c.Value
+	}
 }
 
 // SetXattr implements objstore.Tree.
@@ -280,10 +292,7 @@ func (s *Store) SetXattr(_ context.Context, ino objstore.Ino, name string, value
 	if !has && mode == objstore.XattrReplace {
 		return fail(objstore.NoSuchXattr, "setxattr")
 	}
-	if n.Xattrs == nil {
-		n.Xattrs = map[string][]byte{}
-	}
-	n.Xattrs[name] = bytes.Clone(value)
+	n.setXattr(objstore.XattrChange{Name: name, Value: append([]byte{}, value...)})
 	n.touch(false)
 	return nil
 }
@@ -299,7 +308,7 @@ func (s *Store) RemoveXattr(_ context.Context, ino objstore.Ino, name string) er
 	if _, has := n.Xattrs[name]; !has {
 		return fail(objstore.NoSuchXattr, "removexattr")
 	}
-	delete(n.Xattrs, name)
+	n.setXattr(objstore.XattrChange{Name: name})
 	n.touch(false)
 	return nil
 }

@@ -44,7 +44,7 @@ func (f *filesystem) opened(out *gofuse.OpenOut, open *openFile) {
 
 // Create makes and opens a regular file.
 func (f *filesystem) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, out *gofuse.CreateOut) gofuse.Status {
-	return f.create("create", in, out, func(open *openFile, init objstore.NodeInit) (n *objstore.Node, err error) {
+	return f.create("create", in, out, func(open *openFile, init fs.NodeInit) (n *objstore.Node, err error) {
 		flags := openFlags(in.Flags, in.OpenFlags&gofuse.OPEN_KILL_SUIDGID != 0)
 		n, open.Handle, err = f.view.Create(open.ctx, f.ino(in.NodeId), name, init, flags, in.Flags&syscall.O_EXCL != 0)
 		return n, err
@@ -53,16 +53,16 @@ func (f *filesystem) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name st
 
 // Tmpfile makes and opens a regular file without a name.
 func (f *filesystem) Tmpfile(cancel <-chan struct{}, in *gofuse.CreateIn, out *gofuse.CreateOut) gofuse.Status {
-	return f.create("tmpfile", in, out, func(open *openFile, init objstore.NodeInit) (n *objstore.Node, err error) {
+	return f.create("tmpfile", in, out, func(open *openFile, init fs.NodeInit) (n *objstore.Node, err error) {
 		n, open.Handle, err = f.view.Tmpfile(open.ctx, f.ino(in.NodeId), init, openFlags(in.Flags, false))
 		return n, err
 	})
 }
 
 func (f *filesystem) create(op string, in *gofuse.CreateIn, out *gofuse.CreateOut,
-	do func(*openFile, objstore.NodeInit) (*objstore.Node, error)) gofuse.Status {
+	do func(*openFile, fs.NodeInit) (*objstore.Node, error)) gofuse.Status {
 	open := &openFile{ctx: f.ctx(&in.InHeader)}
-	n, err := do(open, objstore.NodeInit{Mode: in.Mode, UID: in.Uid, GID: in.Gid})
+	n, err := do(open, fs.NodeInit{Mode: in.Mode, Umask: in.Umask, UID: in.Uid, GID: in.Gid})
 	if err != nil {
 		return f.status(op, &in.InHeader, err)
 	}

@@ -49,6 +49,10 @@ type Options struct {
 	owner gofuse.Owner // of the list of buckets
 }
 
+// overrides reports whether the mount decides who owns what: then access control lists, which are about other owners,
+// are neither shown nor kept.
+func (o *Options) overrides() bool { return o.UID != nil || o.GID != nil || o.Umask != nil }
+
 // defaultCacheTimeout: all changes come through the daemon, which tells the kernel.
 const defaultCacheTimeout = time.Hour
 
@@ -112,6 +116,11 @@ func mountError(dir string, err error) error {
 // maxTransfer is the largest READ and WRITE, and the read-ahead, in bytes: 16 chunks.
 const maxTransfer = 1 << 20
 
+// capabilities of the kernel that are used where it has them. With DONT_MASK the umask comes with the request, for a
+// directory's default access control list takes its place; SETXATTR_EXT tells who may not keep S_ISGID.
+const capabilities = gofuse.CAP_ATOMIC_O_TRUNC | gofuse.CAP_HANDLE_KILLPRIV_V2 | gofuse.CAP_READDIRPLUS_AUTO |
+	gofuse.CAP_ASYNC_DIO | gofuse.CAP_DONT_MASK | gofuse.CAP_SETXATTR_EXT
+
 func mountOptions(o Options) *gofuse.MountOptions {
 	root := os.Geteuid() == 0
 	return &gofuse.MountOptions{
@@ -125,7 +134,8 @@ func mountOptions(o Options) *gofuse.MountOptions {
 		EnableSymlinkCaching:     true,
 		DirectMount:              root,
 		DirectMountStrict:        root && !hasFusermount(),
-		ExtraCapabilities:        gofuse.CAP_ATOMIC_O_TRUNC | gofuse.CAP_HANDLE_KILLPRIV_V2 | gofuse.CAP_READDIRPLUS_AUTO | gofuse.CAP_ASYNC_DIO,
+		ExtraCapabilities:        capabilities,
+		EnableAcl:                !o.NoPermissions && !o.overrides(),
 		Debug:                    o.Debug,
 		Logger:                   log.New(logWriter{o.Logger}, "", 0),
 		PanicHandler: func(v any) gofuse.Status {

@@ -39,21 +39,21 @@ func (f *filesystem) named(op string, h *gofuse.InHeader, out *gofuse.EntryOut, 
 
 // Mknod makes a regular file, device, fifo or socket.
 func (f *filesystem) Mknod(cancel <-chan struct{}, in *gofuse.MknodIn, name string, out *gofuse.EntryOut) gofuse.Status {
-	init := objstore.NodeInit{Mode: in.Mode, UID: in.Uid, GID: in.Gid, Rdev: in.Rdev}
+	init := fs.NodeInit{Mode: in.Mode, Umask: in.Umask, UID: in.Uid, GID: in.Gid, Rdev: in.Rdev}
 	n, err := f.view.Mknod(f.ctx(&in.InHeader), f.ino(in.NodeId), name, init)
 	return f.named("mknod", &in.InHeader, out, n, err)
 }
 
 // Mkdir makes a directory.
 func (f *filesystem) Mkdir(cancel <-chan struct{}, in *gofuse.MkdirIn, name string, out *gofuse.EntryOut) gofuse.Status {
-	init := objstore.NodeInit{Mode: syscall.S_IFDIR | in.Mode&0o7777, UID: in.Uid, GID: in.Gid}
+	init := fs.NodeInit{Mode: syscall.S_IFDIR | in.Mode&0o7777, Umask: in.Umask, UID: in.Uid, GID: in.Gid}
 	n, err := f.view.Mknod(f.ctx(&in.InHeader), f.ino(in.NodeId), name, init)
 	return f.named("mkdir", &in.InHeader, out, n, err)
 }
 
 // Symlink makes a symbolic link.
 func (f *filesystem) Symlink(cancel <-chan struct{}, h *gofuse.InHeader, target, name string, out *gofuse.EntryOut) gofuse.Status {
-	init := objstore.NodeInit{UID: h.Uid, GID: h.Gid, Target: target}
+	init := fs.NodeInit{UID: h.Uid, GID: h.Gid, Target: target}
 	n, err := f.view.Symlink(f.ctx(h), f.ino(h.NodeId), name, init)
 	return f.named("symlink", h, out, n, err)
 }

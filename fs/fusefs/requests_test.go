@@ -24,9 +24,10 @@ func newRequests() *requests { return &requests{make(chan string, 10000)} }
 func (r *requests) logger() *slog.Logger {
 	in, out := io.Pipe()
 	go func() {
-		line := regexp.MustCompile(`rx \d+: ([A-Z_0-9]+) `)
+		line := regexp.MustCompile(`rx \d+: ([A-Z_0-9]+) n(\d+)`)
+		const pollHack = "18446744073709551615" // a file that go-fuse opens at the start, and whose RELEASE comes at any time
 		for s := bufio.NewScanner(in); s.Scan(); {
-			if m := line.FindStringSubmatch(s.Text()); m != nil {
+			if m := line.FindStringSubmatch(s.Text()); m != nil && m[2] != pollHack {
 				r.names <- m[1]
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 
+	"kmsfs/fs"
 	"kmsfs/objstore"
 )
 
@@ -19,6 +20,9 @@ func reply(dest, value []byte) (uint32, gofuse.Status) {
 
 // GetXAttr is getxattr(2).
 func (f *filesystem) GetXAttr(cancel <-chan struct{}, h *gofuse.InHeader, name string, dest []byte) (uint32, gofuse.Status) {
+	if fs.IsACL(name) && f.opt.overrides() {
+		return 0, gofuse.ENODATA
+	}
 	value, err := f.view.GetXattr(f.ctx(h), f.ino(h.NodeId), name)
 	if err != nil {
 		return 0, f.status("getxattr", h, err)
@@ -42,6 +46,10 @@ func (f *filesystem) ListXAttr(cancel <-chan struct{}, h *gofuse.InHeader, dest 
 
 // SetXAttr is setxattr(2).
 func (f *filesystem) SetXAttr(cancel <-chan struct{}, in *gofuse.SetXAttrIn, name string, value []byte) gofuse.Status {
+	value = value[:min(int(in.Size), len(value))]
+	if fs.IsACL(name) {
+		return f.setACL(in, name, value)
+	}
 	const create, replace = 1, 2 // XATTR_CREATE, XATTR_REPLACE
 	mode := objstore.XattrSet
 	switch in.Flags {
@@ -53,7 +61,16 @@ func (f *filesystem) SetXAttr(cancel <-chan struct{}, in *gofuse.SetXAttrIn, nam
 	default:
 		return gofuse.Status(syscall.EINVAL)
 	}
-	err := f.view.SetXattr(f.ctx(&in.InHeader), f.ino(in.NodeId), name, value[:min(int(in.Size), len(value))], mode)
+	err := f.view.SetXattr(f.ctx(&in.InHeader), f.ino(in.NodeId), name, value, mode)
+	return f.status("setxattr", &in.InHeader, err)
+}
+
+func (f *filesystem) setACL(in *gofuse.SetXAttrIn, name string, value []byte) gofuse.Status {
+	if f.opt.overrides() {
+		return gofuse.Status(syscall.EOPNOTSUPP)
+	}
+	kill := in.SetXAttrFlags&gofuse.SETXATTR_ACL_KILL_SGID != 0
+	err := f.view.SetACL(f.ctx(&in.InHeader), f.ino(in.NodeId), name, value, kill)
 	return f.status("setxattr", &in.InHeader, err)
 }
 

@@ -1,7 +1,6 @@
 package badgerstore
 
 import (
-	"bytes"
 	"context"
 	"maps"
 
@@ -15,10 +14,14 @@ const maxXattrs = 128 << 10
 func (s *Store) SetAttr(_ context.Context, ino objstore.Ino, c objstore.AttrChange) (*objstore.Node, error) {
 	var in *inode
 	err := s.update("SetAttr", func(t *txn) (err error) {
-		if in, err = t.edit(ino); err == nil {
-			t.apply(in, c)
+		if in, err = t.edit(ino); err != nil {
+			return err
 		}
-		return err
+		t.apply(in, c)
+		if c.Xattr == nil {
+			return nil
+		}
+		return in.changeXattr(*c.Xattr)
 	})
 	if err != nil {
 		return nil, err
@@ -59,18 +62,25 @@ func (s *Store) SetXattr(_ context.Context, ino objstore.Ino, name string, value
 		case !exists && mode == objstore.XattrReplace:
 			return objstore.NoSuchXattr
 		}
-		m := maps.Clone(in.Xattrs)
-		if m == nil {
-			m = map[string][]byte{}
-		}
-		m[name] = bytes.Clone(value)
-		if xattrBytes(m) > maxXattrs {
-			return fail(objstore.XattrTooLarge, "the attributes of one file may have %d bytes together", maxXattrs)
-		}
-		in.Xattrs = m
 		in.Ctime = t.now
-		return nil
+		return in.changeXattr(objstore.XattrChange{Name: name, Value: append([]byte{}, value...)})
 	})
+}
+
+// changeXattr keeps c.Value.
+func (in *inode) changeXattr(c objstore.XattrChange) error {
+	m := maps.Clone(in.Xattrs)
+	if m == nil {
+		m = map[string][]byte{}
+	}
+	if delete(m, c.Name); c.Value != nil {
+		m[c.Name] = c.Value
+	}
+	if xattrBytes(m) > maxXattrs {
+		return fail(objstore.XattrTooLarge, "the attributes of one file may have %d bytes together", maxXattrs)
+	}
+	in.Xattrs = m
+	return nil
 }
 
 func xattrBytes(m map[string][]byte) (n int) {
@@ -90,9 +100,7 @@ func (s *Store) RemoveXattr(_ context.Context, ino objstore.Ino, name string) er
 		if _, exists := in.Xattrs[name]; !exists {
 			return objstore.NoSuchXattr
 		}
-		in.Xattrs = maps.Clone(in.Xattrs)
-		delete(in.Xattrs, name)
 		in.Ctime = t.now
-		return nil
+		return in.changeXattr(objstore.XattrChange{Name: name})
 	})
 }
