@@ -19,7 +19,7 @@ import (
 )
 
 // engine is a view of bucket "files" of a new store on disk, which is checked at the end.
-func engine(t *testing.T) (*badgerstore.Store, *FS, *View) {
+func engine(t testing.TB) (*badgerstore.Store, *FS, *View) {
 	t.Helper()
 	root := bytes.Repeat([]byte{7}, 32)
 	s, err := badgerstore.Open(filepath.Join(t.TempDir(), "store"), badgerstore.Options{

@@ -36,14 +36,14 @@ func setup(t *testing.T, change ...func(*Options)) (*fstest.Store, *FS, *View) {
 }
 
 // create makes a file and opens it.
-func create(t *testing.T, v *View, name string) *Handle {
+func create(t testing.TB, v *View, name string) *Handle {
 	t.Helper()
 	_, h, err := v.Create(t.Context(), v.Root(), name, NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
 	require.NoError(t, err)
 	return h
 }
 
-func open(t *testing.T, v *View, ino objstore.Ino, flags OpenFlags) *Handle {
+func open(t testing.TB, v *View, ino objstore.Ino, flags OpenFlags) *Handle {
 	t.Helper()
 	h, err := v.Open(t.Context(), ino, flags)
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func readAll(t *testing.T, h *Handle, size int) []byte {
 	return p[:n]
 }
 
-func write(t *testing.T, h *Handle, off int64, data string) {
+func write(t testing.TB, h *Handle, off int64, data string) {
 	t.Helper()
 	n, err := h.Write(t.Context(), off, []byte(data), false)
 	require.NoError(t, err)

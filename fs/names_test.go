@@ -11,7 +11,7 @@ import (
 	"kmsfs/objstore"
 )
 
-func lookup(t *testing.T, v *View, parent objstore.Ino, name string) *objstore.Node {
+func lookup(t testing.TB, v *View, parent objstore.Ino, name string) *objstore.Node {
 	t.Helper()
 	n, _, err := v.Lookup(t.Context(), parent, name)
 	require.NoError(t, err)

@@ -26,6 +26,7 @@ func (a *app) mountCommand() *cobra.Command {
 		"Options after -o, separated by commas:\n" +
 		"  ro                    read-only\n" +
 		"  allow_other           other users may enter; off unless asked for, also for root\n" +
+		"  default_permissions   check permissions also on a mount that only root may enter: for root without its capabilities\n" +
 		"  uid=N, gid=N          show this owner or group for everything\n" +
 		"  umask=OCTAL           take these permission bits away\n" +
 		"  nonempty              mount over a directory that is not empty\n" +

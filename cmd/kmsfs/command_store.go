@@ -103,7 +103,8 @@ func optionsText(o service.MountOptions) string {
 	for _, f := range []struct {
 		on   bool
 		name string
-	}{{o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}, {o.AllowOther, "allow_other"}, {o.NonEmpty, "nonempty"}, {o.ReencryptOnSet, "reencrypt=on-set"}} {
+	}{{o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}, {o.AllowOther, "allow_other"}, {o.NonEmpty, "nonempty"},
+		{o.Permissions, "default_permissions"}, {o.ReencryptOnSet, "reencrypt=on-set"}} {
 		if f.on {
 			s += "," + f.name
 		}

@@ -25,7 +25,8 @@ func mounter(store string, files *fs.FS, log *slog.Logger) service.Mounter {
 		m, err := fusefs.New(context.WithoutCancel(ctx), files, fusefs.Options{
 			Dir: r.Dir, Bucket: r.Bucket, FSName: mountSource(store, r.Bucket), Logger: log, Caller: mountCaller,
 			ReadOnly: o.ReadOnly, AllowOther: o.AllowOther, Suid: o.Suid, Dev: o.Dev, NoExec: o.NoExec,
-			UID: o.UID, GID: o.GID, Umask: o.Umask, ReencryptOnSet: o.ReencryptOnSet,
+			NoPermissions: os.Geteuid() == 0 && !o.AllowOther && !o.Permissions,
+			UID:           o.UID, GID: o.GID, Umask: o.Umask, ReencryptOnSet: o.ReencryptOnSet,
 		})
 		if err != nil {
 			return nil, mountFailure(err)

@@ -15,7 +15,7 @@ func ignoredOptions() []string {
 	return []string{"atime", "noatime", "relatime",
 		"norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime", "nolazytime", "sync", "async",
 		"dirsync", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "group", "defaults", "nofail", "_netdev",
-		"default_permissions", "remount", "silent", "loud"}
+		"remount", "silent", "loud"}
 }
 
 // parseMountOptions reads what stands after -o, each with options separated by commas. Names are those of
@@ -71,7 +71,7 @@ func parseSwitch(o *service.MountOptions, name string) error {
 		"suid": {&o.Suid, true}, "nosuid": {&o.Suid, false},
 		"dev": {&o.Dev, true}, "nodev": {&o.Dev, false},
 		"noexec": {&o.NoExec, true}, "exec": {&o.NoExec, false},
-		"allow_other": {&o.AllowOther, true}, "nonempty": {&o.NonEmpty, true},
+		"allow_other": {&o.AllowOther, true}, "nonempty": {&o.NonEmpty, true}, "default_permissions": {&o.Permissions, true},
 	}
 	if s, ok := switches[name]; ok {
 		*s.field = s.value

@@ -25,7 +25,7 @@ func TestMountOptions(t *testing.T) {
 		{"devices and programs", []string{"dev,suid,noexec"}, service.MountOptions{Dev: true, Suid: true, NoExec: true}},
 		{"umask is octal", []string{"umask=027"}, service.MountOptions{Umask: n(0o27)}},
 		{"reencrypt", []string{"reencrypt=on-set"}, service.MountOptions{ReencryptOnSet: true}},
-		{"what mount(8) passes", []string{"rw,nodev,nosuid,exec,noatime,default_permissions,_netdev,nofail,x-systemd.automount,comment=x"}, service.MountOptions{}},
+		{"what mount(8) passes", []string{"rw,nodev,nosuid,exec,noatime,default_permissions,_netdev,nofail,x-systemd.automount,comment=x"}, service.MountOptions{Permissions: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parseMountOptions(c.in)
@@ -55,9 +55,9 @@ func TestMountOptionsThatAreWrong(t *testing.T) {
 }
 
 func TestOptionsText(t *testing.T) {
-	o, err := parseMountOptions([]string{"ro,allow_other,reencrypt=on-set,uid=7,gid=8,umask=022"})
+	o, err := parseMountOptions([]string{"ro,allow_other,default_permissions,reencrypt=on-set,uid=7,gid=8,umask=022"})
 	require.NoError(t, err)
-	require.Equal(t, "ro,allow_other,reencrypt=on-set,uid=7,gid=8,umask=022", optionsText(o))
+	require.Equal(t, "ro,allow_other,default_permissions,reencrypt=on-set,uid=7,gid=8,umask=022", optionsText(o))
 	require.Equal(t, "rw", optionsText(service.MountOptions{}))
 }
 

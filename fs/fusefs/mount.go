@@ -33,7 +33,7 @@ type Options struct {
 
 	// NoPermissions lets every process that may use the mount do everything. By default the kernel checks owner and mode,
 	// for which it asks for a directory's attributes again after each change in it: one request in seven of creating a
-	// small file. It makes no difference where only root may use the mount.
+	// small file, one in four of a rename. It makes no difference where only root with its capabilities may use the mount.
 	NoPermissions bool
 
 	ReencryptOnSet bool

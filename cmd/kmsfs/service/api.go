@@ -112,6 +112,7 @@ type MountOptions struct {
 	ReadOnly       bool    `json:"ro,omitempty"`
 	AllowOther     bool    `json:"allow_other,omitempty"`
 	NonEmpty       bool    `json:"nonempty,omitempty"`
+	Permissions    bool    `json:"default_permissions,omitempty"` // checked also where only root may enter
 	Suid           bool    `json:"suid,omitempty"`
 	Dev            bool    `json:"dev,omitempty"`
 	NoExec         bool    `json:"noexec,omitempty"`
