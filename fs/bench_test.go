@@ -96,3 +96,43 @@ func BenchmarkLookup(b *testing.B) {
 		lookup(b, v, v.Root(), "f")
 	}
 }
+
+// BenchmarkRewrap wraps data keys under the KMS key that they are under already, as after its rotation.
+func BenchmarkRewrap(b *testing.B) {
+	_, f, v := engine(b)
+	ino := makeFile(b, v, "f", block4k)
+	b.ReportAllocs()
+	for b.Loop() {
+		require.NoError(b, f.Rewrap(b.Context(), ino))
+	}
+}
+
+// BenchmarkReencrypt makes a new version of a file of 16 MiB.
+func BenchmarkReencrypt(b *testing.B) {
+	_, f, v := engine(b)
+	ino := makeFile(b, v, "f", make([]byte, 16<<20))
+	b.SetBytes(16 << 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		changed, err := f.Reencrypt(b.Context(), ino, true)
+		require.NoError(b, err)
+		require.True(b, changed)
+	}
+}
+
+// BenchmarkRenameDirectory moves a directory of 10,000 files under a bucket key.
+func BenchmarkRenameDirectory(b *testing.B) {
+	_, _, v := engine(b)
+	require.NoError(b, v.SetXattr(b.Context(), v.Root(), "user.bucket-key", []byte("true"), objstore.XattrSet))
+	dir, err := v.Mknod(b.Context(), v.Root(), "d0", objstore.NodeInit{Mode: 0o040755})
+	require.NoError(b, err)
+	for n := range 10_000 {
+		_, h, err := v.Create(b.Context(), dir.Ino, fmt.Sprint("f", n), objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
+		require.NoError(b, err)
+		finish(b, h, block4k)
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		require.NoError(b, v.Rename(b.Context(), v.Root(), fmt.Sprint("d", n), v.Root(), fmt.Sprint("d", n+1), objstore.RenamePlain))
+	}
+}

@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"bytes"
 	"context"
 
 	"kmsfs/kms"
@@ -69,8 +70,12 @@ func (s *Store) Rewrap(ctx context.Context, ino objstore.Ino, enc objstore.Encry
 	})
 }
 
-// macUnder gives the MAC of a version whose settings change with its envelope. The data key stays the same.
+// macUnder gives the MAC of a version whose settings may change with its envelope. The data key stays the same, and is
+// not needed where the MAC does too.
 func (s *Store) macUnder(ctx context.Context, v *version, env kms.Envelope) ([32]byte, error) {
+	if env.Algorithm == v.env.Algorithm && bytes.Equal(env.Context.Canonical(), v.env.Context.Canonical()) {
+		return v.mac, nil
+	}
 	src := s.sourceOf(v)
 	s.hold(src.id, src)
 	if err := src.unlock(ctx, v); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -63,7 +65,7 @@ func (s *Service) Rewrap(ctx context.Context, r TreeRequest, p Progress) (TreeAn
 	return s.run(ctx, r, p, work{do: func(ctx context.Context, j job) error { return s.Files.Rewrap(ctx, j.ino) }})
 }
 
-// run collects the files first, so that progress has an end, and then does them one after the other.
+// run collects the files first, so that progress has an end, and then does them, several at once.
 func (s *Service) run(ctx context.Context, r TreeRequest, p Progress, w work) (TreeAnswer, error) {
 	a := TreeAnswer{DryRun: r.DryRun}
 	jobs, err := s.jobs(ctx, r)
@@ -73,19 +75,37 @@ func (s *Service) run(ctx context.Context, r TreeRequest, p Progress, w work) (T
 	all := len(jobs)
 	todo := slices.DeleteFunc(jobs, func(j job) bool { return w.skip && r.Recursive && j.same })
 	a.Skipped = int64(all - len(todo))
-	before, report := s.KMS.Calls(), throttle(p)
-	for n, j := range todo {
-		if ctx.Err() != nil {
-			return a, ctx.Err()
-		}
-		a.count(j, w.one(ctx, j, r.DryRun), p)
-		report(int64(n+1), int64(len(todo)))
-	}
-	if r.DryRun {
-		return a, nil
+	before := s.KMS.Calls()
+	if err := w.all(ctx, todo, r.DryRun, &a, p); err != nil || r.DryRun {
+		return a, err
 	}
 	a.KMSCalls = s.KMS.Calls() - before
 	return a, s.Store.Sync(ctx)
+}
+
+// workers is how many files are worked on at once: more than cores, for a KMS may be far away.
+const workers = 8
+
+// all does the jobs and counts their outcomes in a.
+func (w work) all(ctx context.Context, todo []job, dryRun bool, a *TreeAnswer, p Progress) error {
+	var mu sync.Mutex // of a, done and p
+	var next atomic.Int64
+	var running sync.WaitGroup
+	done, report := int64(0), throttle(p)
+	for range workers {
+		running.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(todo)) && ctx.Err() == nil; n = next.Add(1) - 1 {
+				err := w.one(ctx, todo[n], dryRun)
+				mu.Lock()
+				a.count(todo[n], err, p)
+				done++
+				report(done, int64(len(todo)))
+				mu.Unlock()
+			}
+		})
+	}
+	running.Wait()
+	return ctx.Err()
 }
 
 func (w work) one(ctx context.Context, j job, dryRun bool) error {
