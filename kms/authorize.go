@@ -32,7 +32,7 @@ type answer struct {
 //
 // Errors: those of authorize, [ThrottlingException], [InvalidGrantTokenException].
 func (s *Service) admit(ctx context.Context, q *question) (answer, error) {
-	if err := s.quotas.take(q.op, s.principals.of(CallerFrom(ctx))); err != nil {
+	if err := s.quotas.takePatiently(ctx, q.op, s.principals.of(CallerFrom(ctx)), q.viaS3); err != nil {
 		return answer{keyARN: s.arn(q.keyID)}, err
 	}
 	if err := validateTokens(q.tokens); err != nil {
@@ -104,7 +104,7 @@ func requestAlias(keyID string) string {
 // which do not exist here: every user of the account may.
 func (s *Service) authorizeAccount(ctx context.Context, op Operation) error {
 	principal := s.principals.of(CallerFrom(ctx))
-	if err := s.quotas.take(op, principal); err != nil {
+	if err := s.quotas.takePatiently(ctx, op, principal, false); err != nil {
 		return err
 	}
 	if !strings.HasPrefix(principal, "arn:aws:iam::"+s.names.Account+":") && !strings.HasPrefix(principal, "arn:aws:sts::"+s.names.Account+":") {

@@ -193,7 +193,7 @@ func (s *Service) RetireGrant(ctx context.Context, ref GrantRef, dry bool) error
 
 func (s *Service) retirable(ctx context.Context, ref GrantRef) (Grant, error) {
 	who := s.principals.of(CallerFrom(ctx))
-	if err := s.quotas.take(OpRetireGrant, who); err != nil {
+	if err := s.quotas.takePatiently(ctx, OpRetireGrant, who, false); err != nil {
 		return Grant{}, err
 	}
 	if err := validateGrantRef(ref); err != nil {

@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -80,6 +81,50 @@ func TestQuotaIsOfCalls(t *testing.T) {
 	m := makeKey(t, s)
 	for range 20 {
 		newDataKey(t, s, as("alice"), request(kms.SSEKMS, m.ID, true, nil))
+	}
+}
+
+// TestMountsWaitForQuotas: a use by S3 waits for its turn, and not for ever.
+func TestMountsWaitForQuotas(t *testing.T) {
+	s, _ := kmstest.NewService(t, nil, kms.Options{Quotas: kms.Quotas{kms.OpGenerateDataKey: 20}})
+	m := makeKey(t, s)
+	for range 22 { // the last two have to wait for 50 ms each
+		newDataKey(t, s, as("alice"), request(kms.SSEKMS, m.ID, false, nil))
+	}
+	require.Empty(t, s.Throttled())
+
+	c := &clock{t: time.Now()} // time does not pass
+	s, _ = kmstest.NewService(t, nil, kms.Options{Now: c.now, Quotas: kms.Quotas{kms.OpGenerateDataKey: 1}})
+	m = makeKey(t, s)
+	newDataKey(t, s, as("alice"), request(kms.SSEKMS, m.ID, false, nil))
+	_, _, err := s.NewDataKey(as("alice"), request(kms.SSEKMS, m.ID, false, nil))
+	require.EqualError(t, err, throttled)
+	require.Equal(t, []kms.Throttled{{Principal: kms.UserPrincipal(kms.DefaultAccount, "alice"), Operation: kms.OpGenerateDataKey, Requests: 1}}, s.Throttled())
+	ctx, cancel := context.WithCancel(as("alice"))
+	cancel()
+	_, _, err = s.NewDataKey(ctx, request(kms.SSEKMS, m.ID, false, nil))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestParseQuotas(t *testing.T) {
+	for text, want := range map[string]kms.Quotas{
+		"none": {}, "": {}, "aws": kms.AWSQuotas(), "GenerateDataKey=2.5, CreateKey=5": {kms.OpGenerateDataKey: 2.5, kms.OpCreateKey: 5},
+		"*=7": {"": 7}, "CreateKey=5,CreateKey=0": {},
+	} {
+		got, err := kms.ParseQuotas(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got, text)
+	}
+	got, err := kms.ParseQuotas("aws,CreateKey=1")
+	require.NoError(t, err)
+	require.Equal(t, 1.0, got[kms.OpCreateKey])
+	require.Equal(t, 5500.0, got[kms.OpGenerateDataKey])
+	for text, want := range map[string]string{
+		"CreateKey": "is no quota", "CreateKey=fast": "is no quota", "CreateKey=-1": "is no quota", "CreateKey=NaN": "is no quota", "MakeKey=1": `there is no operation "MakeKey"`,
+		"Decrypt=1": "counts against that of GenerateDataKey",
+	} {
+		_, err := kms.ParseQuotas(text)
+		require.ErrorContains(t, err, want, text)
 	}
 }
 

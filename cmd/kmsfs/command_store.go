@@ -66,6 +66,9 @@ func (a *app) printStatus(s service.Status) {
 	}
 	fields(a.stdout, "store:", s.Store, "daemon:", daemon, "kms calls:", fmt.Sprint(s.KMSCalls))
 	a.printProvider(s.Provider)
+	for _, t := range s.Throttled {
+		fields(a.stdout, "throttled:", fmt.Sprintf("%d requests of %s over the quota of %s", t.Requests, t.Principal, t.Operation))
+	}
 	if !a.cfg.Status.Brief {
 		fields(a.stdout, "buckets:", fmt.Sprint(s.Buckets), "objects:", countText(s.Objects, s.Bytes),
 			"old versions:", countText(s.Noncurrent, s.OldBytes),

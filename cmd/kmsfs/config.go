@@ -75,6 +75,7 @@ type KMSConfig struct {
 	Region            string   `toml:"region"`              // in key ARNs
 	Account           string   `toml:"account"`             // in key ARNs: 12 digits
 	BucketKeyLifetime Duration `toml:"bucket-key-lifetime"` // how long a bucket key is used after it was unwrapped
+	Quotas            string   `toml:"quotas"`              // requests per second of a caller, as kms.ParseQuotas reads them
 }
 
 // KeyConfig is what the key commands start with.
@@ -154,7 +155,7 @@ func Default() Config {
 		Mount:    MountConfig{Options: []string{}},
 		Bucket:   BucketConfig{Versioning: "enabled", ExpireNoncurrent: Duration(7 * 24 * time.Hour)},
 		KMS: KMSConfig{Provider: providerLocal, Region: "us-east-1", Account: "000000000000",
-			BucketKeyLifetime: Duration(5 * time.Minute)},
+			BucketKeyLifetime: Duration(5 * time.Minute), Quotas: "none"},
 		Key:    KeyConfig{Days: 30},
 		KeyTag: KeyTagConfig{Remove: []string{}},
 		Grant:  GrantConfig{Operations: "Encrypt,Decrypt,GenerateDataKey,ReEncryptFrom,ReEncryptTo,DescribeKey"},

@@ -56,6 +56,9 @@ func (c *KMSConfig) problems() (bad []problem) {
 			bad = append(bad, problem{key, fmt.Errorf("is for kms.provider = %q", providerAWS)})
 		}
 	}
+	if _, err := kms.ParseQuotas(c.Quotas); err != nil {
+		bad = append(bad, problem{"kms.quotas", err})
+	}
 	return bad
 }
 

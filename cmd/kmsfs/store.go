@@ -86,6 +86,10 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	quotas, err := kms.ParseQuotas(c.KMS.Quotas)
+	if err != nil {
+		return &configError{fmt.Errorf("kms.quotas: %w", err)}
+	}
 	serviceKey := local.Derive(root, "kmsfs sse-s3 v1")
 	defer kms.Wipe(serviceKey)
 	o.kms = kms.NewService(o.keys, kms.Options{
@@ -95,6 +99,7 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 		Region:            c.KMS.Region,
 		Account:           c.KMS.Account,
 		Principal:         c.principalOf,
+		Quotas:            quotas,
 	})
 	o.store.SetKMS(o.kms)
 	return o.openUsers(root)

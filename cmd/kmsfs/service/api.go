@@ -89,20 +89,22 @@ type StatusRequest struct{ Usage bool }
 
 // Status describes the store and the process that owns it.
 type Status struct {
-	PID        int       `json:"pid"` // of the daemon; 0 when none runs
-	Store      string    `json:"store"`
-	Version    string    `json:"version"`
-	Started    time.Time `json:"started,omitzero"`
-	Mounts     []Mount   `json:"mounts"`
-	Doors      []Door    `json:"doors"`
-	KMSCalls   int64     `json:"kms_calls"` // calls of the KMS provider since the start
-	Buckets    int       `json:"buckets"`
-	Objects    int64     `json:"objects"` // current versions
-	Bytes      int64     `json:"bytes"`
-	Noncurrent int64     `json:"noncurrent_versions"`
-	OldBytes   int64     `json:"noncurrent_bytes"`
-	DiskTotal  int64     `json:"disk_total"`
-	DiskFree   int64     `json:"disk_free"`
+	PID      int       `json:"pid"` // of the daemon; 0 when none runs
+	Store    string    `json:"store"`
+	Version  string    `json:"version"`
+	Started  time.Time `json:"started,omitzero"`
+	Mounts   []Mount   `json:"mounts"`
+	Doors    []Door    `json:"doors"`
+	KMSCalls int64     `json:"kms_calls"` // calls of the KMS provider since the start
+	// Throttled is who was over a quota of this service since the start.
+	Throttled  []kms.Throttled `json:"throttled,omitempty"`
+	Buckets    int             `json:"buckets"`
+	Objects    int64           `json:"objects"` // current versions
+	Bytes      int64           `json:"bytes"`
+	Noncurrent int64           `json:"noncurrent_versions"`
+	OldBytes   int64           `json:"noncurrent_bytes"`
+	DiskTotal  int64           `json:"disk_total"`
+	DiskFree   int64           `json:"disk_free"`
 	// Provider is where the keys are, and how it is.
 	Provider KeyProvider `json:"kms_provider"`
 }

@@ -12,7 +12,8 @@ func Peer(ctx context.Context) kms.Caller { return kms.CallerFrom(ctx) }
 
 // Status counts the store's objects when Usage asks for it.
 func (s *Service) Status(ctx context.Context, r StatusRequest) (Status, error) {
-	st := Status{Store: s.Path, Version: s.Version, Mounts: s.mountList(), Doors: s.doorList(), KMSCalls: s.KMS.Calls()}
+	st := Status{Store: s.Path, Version: s.Version, Mounts: s.mountList(), Doors: s.doorList(), KMSCalls: s.KMS.Calls(),
+		Throttled: s.KMS.Throttled()}
 	if s.Mounter != nil {
 		st.PID, st.Started = os.Getpid(), s.started
 	}
