@@ -22,8 +22,9 @@ build:
 test: tools lint
 	go test -timeout 20m ./...
 
-bench: build
-	go test -run '^$$' -bench . -benchtime 1s ./...
+# benchmarks against the last commit, and the growth table
+bench:
+	sh testdata/bench.sh
 
 # every fuzz target for FUZZTIME
 fuzz:

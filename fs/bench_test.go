@@ -124,10 +124,10 @@ func BenchmarkReencrypt(b *testing.B) {
 func BenchmarkRenameDirectory(b *testing.B) {
 	_, _, v := engine(b)
 	require.NoError(b, v.SetXattr(b.Context(), v.Root(), "user.bucket-key", []byte("true"), objstore.XattrSet))
-	dir, err := v.Mknod(b.Context(), v.Root(), "d0", objstore.NodeInit{Mode: 0o040755})
+	dir, err := v.Mknod(b.Context(), v.Root(), "d0", NodeInit{Mode: 0o040755})
 	require.NoError(b, err)
 	for n := range 10_000 {
-		_, h, err := v.Create(b.Context(), dir.Ino, fmt.Sprint("f", n), objstore.NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
+		_, h, err := v.Create(b.Context(), dir.Ino, fmt.Sprint("f", n), NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
 		require.NoError(b, err)
 		finish(b, h, block4k)
 	}
