@@ -28,7 +28,7 @@ func engine(t testing.TB) (*badgerstore.Store, *FS, *View) {
 	require.NoError(t, err)
 	p, err := local.Open(s.Records(), root, local.Options{})
 	require.NoError(t, err)
-	s.SetKMS(kms.NewService(p, kms.Options{ServiceKey: local.Derive(root, "kmsfs sse-s3 v1")}))
+	s.SetKMS(kms.NewService(p, kms.Options{ServiceKeys: map[uint32][]byte{1: local.Derive(root, "kmsfs sse-s3 v1")}}))
 	_, err = s.CreateBucket(t.Context(), objstore.Bucket{
 		Name: "files", Versioning: objstore.VersioningEnabled, Default: objstore.Encryption{Algorithm: objstore.KMS},
 	})

@@ -14,11 +14,8 @@ const (
 	SSEDSSE = "aws:kms:dsse"
 )
 
-// Labels of [Seal] for the two wraps of this package.
-const (
-	labelServiceKey = "kmsfs sse-s3 wrap v1"
-	labelBucketKey  = "kmsfs bucket key wrap v1"
-)
+// labelBucketKey is of [Seal].
+const labelBucketKey = "kmsfs bucket key wrap v1"
 
 // Envelope says how the data key of one content is wrapped. It is stored with the version and holds no secret.
 type Envelope struct {
@@ -245,29 +242,6 @@ func (s *Service) wrap(ctx context.Context, key []byte, to EnvelopeRequest) (Env
 	c, err := s.encryptAs(ctx, EncryptInput{KeyID: keyOrManaged(to.KeyID), Context: full, Plaintext: key}, true)
 	env.KeyARN, env.Blob = c.KeyARN, c.Blob
 	return env, err
-}
-
-// wrapByService is SSE-S3: no KMS key, so no audit record, and nothing that a rename would have to change.
-func (s *Service) wrapByService(key []byte) (Envelope, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if len(s.serviceKey) != KeySize {
-		return Envelope{}, errNoServiceKey
-	}
-	return Envelope{Algorithm: SSES3, Blob: Seal(nil, s.serviceKey, labelServiceKey, nil, key)}, nil
-}
-
-func (s *Service) openByService(env Envelope) ([]byte, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if len(s.serviceKey) != KeySize {
-		return nil, errNoServiceKey
-	}
-	key, err := Open(nil, s.serviceKey, labelServiceKey, nil, env.Blob)
-	if err != nil {
-		return nil, &Error{Code: InvalidCiphertextException, Err: err}
-	}
-	return key, nil
 }
 
 // Clone is an independent copy.

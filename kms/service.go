@@ -15,8 +15,9 @@ const DefaultBucketKeyLifetime = 5 * time.Minute
 // Options sets a Service up. The zero value works, without audit and without SSE-S3.
 type Options struct {
 	Audit Auditor // nil: nothing is recorded; for tests
-	// ServiceKey wraps the data keys of SSE-S3 (AES256): 32 random bytes. Copied.
-	ServiceKey []byte
+	// ServiceKeys wrap the data keys of SSE-S3 (AES256), by version: 32 random bytes each. The highest version wraps, all of
+	// them open. Copied.
+	ServiceKeys map[uint32][]byte
 	// BucketKeyLifetime is how long a bucket-level key is cached; 0: [DefaultBucketKeyLifetime].
 	BucketKeyLifetime time.Duration
 	Region, Account   string           // "": [DefaultRegion], [DefaultAccount]
@@ -39,8 +40,8 @@ type Service struct {
 	viaS3      string // kms:ViaService of uses by S3
 	calls      atomic.Int64
 
-	mu         sync.RWMutex // guards serviceKey
-	serviceKey []byte       // empty: SSE-S3 is not set up, or closed
+	mu          sync.RWMutex // guards serviceKeys
+	serviceKeys serviceKeys
 }
 
 // NewService serves b's keys. Close wipes what it caches; the backend stays the caller's.
@@ -53,25 +54,24 @@ func NewService(b Backend, o Options) *Service {
 	}
 	names := NewNamer(o.Region, o.Account)
 	return &Service{
-		backend:    b,
-		audit:      o.Audit,
-		names:      names,
-		principals: newPrincipals(names.Account, o.Principal),
-		quotas:     newBuckets(o.Quotas, o.Now),
-		viaS3:      "s3." + names.Region + ".amazonaws.com",
-		serviceKey: append([]byte(nil), o.ServiceKey...),
-		bucketKeys: newBucketKeys(o.BucketKeyLifetime, o.Now),
-		now:        o.Now,
+		backend:     b,
+		audit:       o.Audit,
+		names:       names,
+		principals:  newPrincipals(names.Account, o.Principal),
+		quotas:      newBuckets(o.Quotas, o.Now),
+		viaS3:       "s3." + names.Region + ".amazonaws.com",
+		serviceKeys: newServiceKeys(o.ServiceKeys),
+		bucketKeys:  newBucketKeys(o.BucketKeyLifetime, o.Now),
+		now:         o.Now,
 	}
 }
 
-// Close wipes cached bucket-level keys and the service key. The service is not to be used afterwards: SSE-S3 is refused.
+// Close wipes cached bucket-level keys and the service keys. The service is not to be used afterwards: SSE-S3 is refused.
 func (s *Service) Close() error {
 	s.bucketKeys.drop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	Wipe(s.serviceKey)
-	s.serviceKey = nil
+	s.serviceKeys.wipe()
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"kmsfs/fs"
 	"kmsfs/kms"
-	"kmsfs/kms/local"
 )
 
 // AuditConfig is about the audit records.
@@ -37,13 +36,8 @@ func (c *Config) recorders(s *kms.Service) (reads, writes fs.Recorder) {
 	return reads, writes
 }
 
-// labelAudit derives the key of the audit records' chain from the root key.
-const labelAudit = "kmsfs audit v1"
-
 // openAudit opens the audit records and answers what the key service writes to.
-func (o *owned) openAudit(root []byte, c *Config, log *slog.Logger) (kms.Auditor, error) {
-	key := local.Derive(root, labelAudit)
-	defer kms.Wipe(key)
+func (o *owned) openAudit(key []byte, c *Config, log *slog.Logger) (kms.Auditor, error) {
 	var err error
 	o.audit, err = kms.OpenFileAuditor(beside(c.AuditDir, o.path, ".audit"),
 		kms.AuditOptions{Key: key, Region: c.KMS.Region, Account: c.KMS.Account})

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"kmsfs/kms"
-	"kmsfs/kms/local"
 )
 
 func (a *app) auditCommand() *cobra.Command {
@@ -36,7 +35,7 @@ func (a *app) auditVerify() *cobra.Command {
 			}
 			return nil
 		})
-	cmd.Long = "verify checks the chain of all audit records with a key that is derived from the root key, and names the first line\n" +
+	cmd.Long = "verify checks the chain of all audit records with a key of the store's keyring, and names the first line\n" +
 		"that is broken. An end that is missing is found as far as the records reached when a process last closed them."
 	a.flag(cmd, "audit.partial", "", "accept that the oldest files were moved away")
 	return cmd
@@ -47,12 +46,10 @@ func (a *app) verifyAudit() (dir string, r kms.AuditReport, err error) {
 	if err != nil {
 		return "", r, err
 	}
-	root, err := a.cfg.loadRoot(store)
+	key, err := a.cfg.auditKey(store)
 	if err != nil {
 		return "", r, err
 	}
-	defer kms.Wipe(root)
-	key := local.Derive(root, labelAudit)
 	defer kms.Wipe(key)
 	r, err = kms.VerifyAudit(dir, key, a.cfg.Audit.Partial)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,15 +12,12 @@ import (
 
 	"kmsfs/cmd/kmsfs/service"
 	"kmsfs/kms"
+	"kmsfs/kms/keyring"
 	"kmsfs/kms/local"
 )
 
 func (a *app) rootCommand() *cobra.Command {
-	rotate := command("rotate", "Not available: see its error", cobra.NoArgs, func(context.Context, []string) error {
-		return &service.Error{Code: service.Unsupported, Message: "the root key of a store cannot be replaced, because its records are sealed under it; " +
-			"`kmsfs root change` protects the same key in another way; if others know the key, make a new store and copy the files"}
-	})
-	return a.group("root", "Show, protect and recover the root key", a.rootStatus(), a.rootChange(), rotate, a.rootRecover())
+	return a.group("root", "Show, protect, replace and recover the root key", a.rootStatus(), a.rootChange(), a.rootRotate(), a.rootKit(), a.rootRecover())
 }
 
 // rootState is the answer of `root status`.
@@ -29,39 +26,53 @@ type rootState struct {
 	Protection string `json:"protection"`
 	KDF        string `json:"kdf,omitempty"`
 	ID         string `json:"id"`
+	Since      string `json:"since"` // when it came into use
+	Store      string `json:"store_id"`
+	Signer     string `json:"signer"` // fingerprint of what signs certificates
 }
 
 func (a *app) rootStatus() *cobra.Command {
 	return command("status", "Show where the root key is and what protects it", cobra.NoArgs, func(context.Context, []string) error {
-		_, path, err := a.rootFile()
+		store, err := a.cfg.StorePath()
 		if err != nil {
 			return err
 		}
-		f, err := a.cfg.readRoot(path)
+		ring, err := a.existingKeyring(store)
+		if err != nil {
+			return err
+		}
+		path, f, err := a.cfg.findRoot(store, ring)
 		if err != nil {
 			return err
 		}
 		defer f.Wipe()
-		s := rootState{File: path, Protection: protectNone, ID: f.ID()}
+		h := ring.Head()
+		s := rootState{File: path, Protection: protectNone, ID: f.ID(), Since: timeText(h.Since), Store: h.Store, Signer: fingerprint(h.Signers[len(h.Signers)-1].Public)}
 		if f.Protected() {
 			s.Protection, s.KDF = protectPassphrase, f.KDF().String()
 		}
 		return a.print(s, func(w io.Writer) {
-			fields(w, "root key:", s.File, "id:", s.ID, "protection:", s.Protection, "passphrase:", s.KDF)
+			fields(w, "root key:", s.File, "id:", s.ID, "in use since:", s.Since, "protection:", s.Protection, "passphrase:", s.KDF,
+				"store id:", s.Store, "signs as:", s.Signer)
 		})
 	})
 }
 
-func (a *app) rootFile() (store, path string, err error) {
-	if store, err = a.cfg.StorePath(); err == nil {
-		path, err = a.cfg.rootPath(store)
+// existingKeyring is readKeyring for a store that may be missing.
+func (a *app) existingKeyring(store string) (*keyring.File, error) {
+	exists, err := storeExists(store)
+	if err != nil {
+		return nil, err
 	}
-	return store, path, err
+	if !exists {
+		return nil, &service.Error{Code: service.NoStore, Message: fmt.Sprintf("there is no store at %s", store)}
+	}
+	return readKeyring(store)
 }
 
 func (a *app) rootChange() *cobra.Command {
 	cmd := command("change", "Protect the same root key in another way, or by another passphrase", cobra.NoArgs, func(context.Context, []string) error {
-		store, path, err := a.rootFile()
+		store, err := a.cfg.StorePath()
 		if err != nil {
 			return err
 		}
@@ -71,25 +82,38 @@ func (a *app) rootChange() *cobra.Command {
 		if !a.given("root.protection") {
 			return usagef("say what is to protect the root key: --protection passphrase or --protection none")
 		}
-		root, err := a.cfg.loadRoot(store)
+		ring, err := a.existingKeyring(store)
 		if err != nil {
 			return err
 		}
-		defer kms.Wipe(root)
-		content, err := a.cfg.rootContent(root, a.changedPassphrase)
+		path, f, err := a.cfg.findRoot(store, ring)
 		if err != nil {
 			return err
 		}
-		defer kms.Wipe(content)
-		if err := local.ReplaceRootFile(path, content); err != nil {
-			return err
-		}
-		a.line("the root key %s has protection: %s; older copies of the file keep theirs", path, a.cfg.Root.Protection)
-		return nil
+		return a.changeRoot(path, f)
 	})
 	a.flag(cmd, "root.protection", "", "none, or passphrase (argon2id)")
 	a.flag(cmd, "root.new-passphrase-file", "", "read the new passphrase from this file")
 	return cmd
+}
+
+func (a *app) changeRoot(path string, f *local.RootFile) error {
+	defer f.Wipe()
+	root, err := a.cfg.openRoot(path, f)
+	if err != nil {
+		return err
+	}
+	defer root.wipe()
+	content, err := a.cfg.rootContent(root.secret, a.changedPassphrase)
+	if err != nil {
+		return err
+	}
+	defer kms.Wipe(content)
+	if err := local.ReplaceRootFile(path, content); err != nil {
+		return err
+	}
+	a.line("the root key %s has protection: %s; older copies of the file keep theirs", path, a.cfg.Root.Protection)
+	return nil
 }
 
 func (a *app) changedPassphrase() ([]byte, error) {
@@ -105,7 +129,7 @@ func (a *app) changedPassphrase() ([]byte, error) {
 
 func (a *app) rootRecover() *cobra.Command {
 	cmd := command("recover KIT", "Make the root key file anew from the recovery kit", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
-		store, path, err := a.rootFile()
+		store, err := a.cfg.StorePath()
 		if err != nil {
 			return err
 		}
@@ -119,7 +143,8 @@ func (a *app) rootRecover() *cobra.Command {
 			return &damageError{err.Error()}
 		}
 		defer kms.Wipe(root)
-		if err := a.recoverTo(store, path, root); err != nil {
+		path, err := a.recoverTo(store, root)
+		if err != nil {
 			return err
 		}
 		a.line("the root key %s is back (id %s)", path, local.RootKeyID(root))
@@ -129,60 +154,32 @@ func (a *app) rootRecover() *cobra.Command {
 	return cmd
 }
 
-// recoverTo makes the file, and takes it back when it is another store's key.
-func (a *app) recoverTo(store, path string, root []byte) error {
-	exists, err := storeExists(store)
+// recoverTo makes the root key file, when it is the store's root key, and answers its path.
+func (a *app) recoverTo(store string, root []byte) (string, error) {
+	ring, err := a.existingKeyring(store)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if !exists {
-		return &service.Error{Code: service.NoStore, Message: fmt.Sprintf("there is no store at %s", store)}
+	opened, err := ring.Open(root)
+	switch {
+	case errors.Is(err, keyring.ErrRootKey):
+		return "", &service.Error{Code: service.WrongRootKey, Message: "the kit does not open the store, so nothing was made", Err: err}
+	case err != nil:
+		return "", &service.Error{Code: service.NoKeyring, Message: "open the keyring", Err: err}
+	}
+	opened.Wipe()
+	path, err := a.cfg.rootPath(store)
+	if err != nil {
+		return "", err
 	}
 	content, err := a.cfg.rootContent(root, func() ([]byte, error) { return a.cfg.newPassphrase(path) })
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer kms.Wipe(content)
-	if err := local.CreateRootFile(path, content); errors.Is(err, fs.ErrExist) {
-		return &service.Error{Code: service.BadRequest, Message: fmt.Sprintf("%s is there already; move it away first", path)}
-	} else if err != nil {
-		return err
+	err = local.CreateRootFile(path, content)
+	if errors.Is(err, fs.ErrExist) {
+		err = &service.Error{Code: service.BadRequest, Message: fmt.Sprintf("%s is there already; move it away first", path)}
 	}
-	o, err := openStore(store, &a.cfg, false, a.logger())
-	switch {
-	case err == nil:
-		return o.Close()
-	case errors.Is(err, service.Busy):
-		return nil // a daemon has it open: nothing can be checked, and nothing is lost
-	}
-	return errors.Join(fmt.Errorf("the kit's key does not open the store, so %s was not made: %w", path, err), os.Remove(path))
-}
-
-// writeKit writes the recovery kit of a new store and reads it back. It answers the path, "" when none is wanted.
-func (a *app) writeKit(store string) (string, error) {
-	path := beside(a.cfg.Root.RecoveryKit, store, ".recovery")
-	if path == "none" {
-		return "", nil
-	}
-	root, err := a.cfg.loadRoot(store)
-	if err != nil {
-		return "", err
-	}
-	defer kms.Wipe(root)
-	text := local.RecoveryKit(root, store)
-	defer kms.Wipe(text)
-	if err := local.CreateRootFile(path, text); err != nil {
-		return "", fmt.Errorf("the store is ready, but its recovery kit could not be written: %w", err)
-	}
-	read, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	defer kms.Wipe(read)
-	back, err := local.ParseRecoveryKit(read)
-	defer kms.Wipe(back)
-	if err != nil || string(back) != string(root) {
-		return "", fmt.Errorf("the recovery kit %s reads back wrong: %v", path, err)
-	}
-	return path, nil
+	return path, err
 }

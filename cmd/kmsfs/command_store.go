@@ -36,14 +36,14 @@ func (a *app) initCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		kit, err := a.writeKit(path)
+		kit, err := a.newKit(path)
 		if err != nil {
-			return err
+			return fmt.Errorf("the store is ready, but its recovery kit could not be written (run: kmsfs root kit): %w", err)
 		}
 		return a.print(map[string]string{"store": path, "root_key": key, "recovery_kit": kit}, func(w io.Writer) {
 			fmt.Fprintf(w, "store %s is ready\nkeep a copy of its root key %s elsewhere: without it the data is lost\n", path, key)
 			if kit != "" {
-				fmt.Fprintf(w, "print the recovery kit %s, which has the root key in clear, and delete the file\n", kit)
+				fmt.Fprintln(w, kitAdvice(kit))
 			}
 		})
 	})

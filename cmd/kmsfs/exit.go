@@ -101,7 +101,7 @@ func exitCode(err error) exit {
 		return exitPartial
 	case errors.As(err, &config):
 		return exitConfig
-	case errors.As(err, &damage), isAny(err, service.WrongRootKey, objstore.IntegrityError,
+	case errors.As(err, &damage), isAny(err, service.WrongRootKey, service.NoKeyring, objstore.IntegrityError,
 		kms.InvalidCiphertextException, kms.IncorrectKeyException):
 		return exitIntegrity
 	case isAny(err, kms.DisabledException, kms.KMSInvalidStateException):

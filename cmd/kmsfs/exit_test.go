@@ -37,6 +37,7 @@ func TestExitCodes(t *testing.T) {
 		{&kms.Error{Code: kms.DependencyTimeoutException}, exitKMSAway},
 		{&objstore.Error{Code: objstore.IntegrityError}, exitIntegrity},
 		{&service.Error{Code: service.WrongRootKey}, exitIntegrity},
+		{&service.Error{Code: service.NoKeyring}, exitIntegrity},
 		{&damageError{"x"}, exitIntegrity},
 		{&service.Error{Code: service.Busy}, exitBusy},
 		{&mountPointError{code: service.Stale}, exitBusy},

@@ -24,11 +24,12 @@ const (
 
 // layers is the table of allowed imports of code that is shipped. Dependencies point down only.
 func layers() map[string]layer {
-	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/awskms", "kms/kmsapi", "kms/local", "kms/policy", "kms/resilient", "kms/users",
+	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/awskms", "kms/kmsapi", "kms/keyring", "kms/local", "kms/policy", "kms/resilient", "kms/users",
 		"objstore", "objstore/badgerstore", "xattr"}
 	return map[string]layer{
 		"kms":                          {ours: []string{"kms/policy"}},
 		"kms/local":                    {ours: []string{"kms", "kms/policy"}, theirs: []string{"golang.org/x/crypto"}},
+		"kms/keyring":                  {ours: []string{"kms", "kms/local"}},
 		"kms/policy":                   {},
 		"kms/sigv4":                    {},
 		"kms/users":                    {ours: []string{"kms", "kms/sigv4"}},

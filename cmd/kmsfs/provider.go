@@ -34,10 +34,10 @@ type remoteKeys struct {
 // Close is for keyProvider: there is nothing to close.
 func (remoteKeys) Close() error { return nil }
 
-// openProvider opens the keys that the configuration asks for. wrapping seals those that lie in the store.
-func openProvider(rec local.Records, wrapping []byte, c *Config) (keyProvider, error) {
+// openProvider opens the keys that the configuration asks for. sealing are the keys of records in the store, newest first.
+func openProvider(rec local.Records, sealing [][]byte, c *Config) (keyProvider, error) {
 	if c.KMS.Provider != providerAWS {
-		return local.Open(rec, wrapping, local.Options{Region: c.KMS.Region, Account: c.KMS.Account})
+		return local.Open(rec, sealing[0], local.Options{Former: sealing[1:], Region: c.KMS.Region, Account: c.KMS.Account})
 	}
 	p, err := awskms.Open(context.Background(), awskms.Options{Endpoint: c.KMS.Endpoint, Region: c.KMS.Region, Profile: c.KMS.Profile})
 	if err != nil {

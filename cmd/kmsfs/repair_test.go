@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms/keyring"
 	"kmsfs/kms/local"
 	"kmsfs/objstore/badgerstore/kv"
 )
@@ -84,7 +85,9 @@ func damageInodes(t *testing.T, b *bench, inos []uint64) {
 	root, created, err := local.LoadOrCreateRootKey(b.store + ".key")
 	require.NoError(t, err)
 	require.False(t, created)
-	db, err := kv.Open(b.store, local.Derive(root, "kmsfs store v1"), kv.Options{})
+	ring, err := openKeyring(b.store, root)
+	require.NoError(t, err)
+	db, err := kv.Open(b.store, ring.Newest(keyring.Store).Secret, kv.Options{})
 	require.NoError(t, err)
 	hurt := 0
 	require.NoError(t, db.Update(func(tx *kv.Tx) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms"
+	"kmsfs/kms/keyring"
 	"kmsfs/kms/local"
 )
 
@@ -24,6 +27,7 @@ type RootConfig struct {
 	PassphraseFile    string `toml:"passphrase-file"`     // holds the passphrase
 	PassphraseCommand string `toml:"passphrase-command"`  // prints the passphrase
 	NewPassphraseFile string `toml:"new-passphrase-file"` // of `root change`: holds the new one; empty: ask
+	NewKeyFile        string `toml:"new-key-file"`        // of `root rotate` with a credential: where the new root key is written
 	RecoveryKit       string `toml:"recovery-kit"`        // where init writes the kit; empty: STORE.recovery; none: no kit
 }
 
@@ -49,22 +53,75 @@ func (c *Config) rootPath(store string) (string, error) {
 	return filepath.Join(dir, name), nil
 }
 
-// loadRoot reads the root key of a store that exists. The caller wipes it.
-func (c *Config) loadRoot(store string) ([]byte, error) {
-	path, err := c.rootPath(store)
+// rootKey is a root key that was read or made.
+type rootKey struct {
+	secret     []byte
+	passphrase []byte // that opened it; nil: there is none
+	store      string // the identity of the only store that it is for; empty: it says nothing of that
+}
+
+func (r *rootKey) wipe() {
+	kms.Wipe(r.secret)
+	kms.Wipe(r.passphrase)
+}
+
+// loadRoot reads the root key of a store that exists. The caller wipes it. Errors: NoRootKey, OpenRootKey, WrongRootKey,
+// NoKeyring of package service.
+func (c *Config) loadRoot(store string) (*rootKey, error) {
+	ring, err := readKeyring(store)
 	if err != nil {
 		return nil, err
 	}
-	f, err := c.readRoot(path)
+	path, f, err := c.findRoot(store, ring)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Wipe()
-	root, err := f.Open(func() ([]byte, error) { return c.passphrase("passphrase of " + path) })
-	if errors.Is(err, local.ErrPassphrase) {
-		return nil, &service.Error{Code: service.WrongRootKey, Message: "open the root key " + path, Err: err}
+	return c.openRoot(path, f)
+}
+
+// findRoot reads the file with the root key that the keyring is sealed under: the configured one, or the one that a rotation
+// staged before it was cut short.
+func (c *Config) findRoot(store string, ring *keyring.File) (path string, f *local.RootFile, err error) {
+	if path, err = c.rootPath(store); err != nil {
+		return "", nil, err
 	}
-	return root, err
+	f, err = c.readRoot(path)
+	if err == nil && ring.SealedUnder(f.ID()) {
+		return path, f, nil
+	}
+	if !isCredential(c.RootKey) {
+		staged, bad := c.readRoot(path + stagedSuffix)
+		if bad == nil && ring.SealedUnder(staged.ID()) {
+			return path + stagedSuffix, staged, nil
+		}
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	f.Wipe()
+	h := ring.Head()
+	return "", nil, &service.Error{Code: service.WrongRootKey, Message: fmt.Sprintf("%s is root key %s, but the store %s is sealed under root key %s (since %s)",
+		path, f.ID(), store, h.Root, timeText(h.Since))}
+}
+
+// openRoot gets the root key out of its file.
+func (c *Config) openRoot(path string, f *local.RootFile) (*rootKey, error) {
+	r := &rootKey{}
+	var err error
+	r.secret, err = f.Open(func() ([]byte, error) {
+		p, err := c.passphrase("passphrase of " + path)
+		r.passphrase = bytes.Clone(p)
+		return p, err
+	})
+	if errors.Is(err, local.ErrPassphrase) {
+		err = &service.Error{Code: service.WrongRootKey, Message: "open the root key " + path, Err: err}
+	}
+	if err != nil {
+		r.wipe()
+		return nil, err
+	}
+	return r, nil
 }
 
 func (c *Config) readRoot(path string) (*local.RootFile, error) {
@@ -82,27 +139,40 @@ func (c *Config) readRoot(path string) (*local.RootFile, error) {
 }
 
 // rootOf reads the root key, or makes one for a store that is new.
-func (c *Config) rootOf(store string, storeExists bool) ([]byte, error) {
+func (c *Config) rootOf(store string, storeExists bool) (*rootKey, error) {
+	if storeExists {
+		return c.loadRoot(store)
+	}
 	path, err := c.rootPath(store)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); storeExists || err == nil || isCredential(c.RootKey) {
-		return c.loadRoot(store)
+	if _, err := os.Lstat(path); err == nil || isCredential(c.RootKey) {
+		f, err := c.readRoot(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Wipe()
+		return c.openRoot(path, f)
 	}
+	return c.makeRoot(path)
+}
+
+// makeRoot makes a root key with its file.
+func (c *Config) makeRoot(path string) (*rootKey, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of the root key: %w", err)
 	}
 	if c.Root.Protection == protectNone {
-		key, _, err := local.LoadOrCreateRootKey(path)
-		return key, err
+		secret, _, err := local.LoadOrCreateRootKey(path)
+		return &rootKey{secret: secret}, err
 	}
-	root := local.NewRootKey()
-	content, err := c.rootContent(root, func() ([]byte, error) { return c.newPassphrase(path) })
+	r := &rootKey{secret: local.NewRootKey()}
+	content, err := c.rootContent(r.secret, func() ([]byte, error) { return c.newPassphrase(path) })
 	if err == nil {
 		err = local.CreateRootFile(path, content)
 	}
-	return root, err
+	return r, err
 }
 
 // rootContent is a root key file as the configured protection makes it.

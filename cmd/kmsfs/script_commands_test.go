@@ -24,6 +24,7 @@ import (
 //	unlinked FILE                makes FILE, unlinks it and goes on using it by its descriptor
 //	emptydir DIR N               lists DIR a few names at a time, deleting each at once: it must see N names, each once
 //	rewriteblocks FILE STOP      writes 4 KiB blocks of FILE until STOP exists, then checks that FILE has the last of each
+//	rotatekilled STEP            replaces the root key of $KMSFS_STORE and kills itself after STEP
 //	rereads FILE STOP            reads FILE until STOP exists: it never changes
 //	withoutsync PROGRAM ARG...   runs a program whose fsyncs do nothing
 func scriptPrograms() map[string]func() {
@@ -39,6 +40,7 @@ func scriptPrograms() map[string]func() {
 		"emptydir":      {2, emptyDir},
 		"rewriteblocks": {2, rewriteBlocks},
 		"rereads":       {2, rereads},
+		"rotatekilled":  {1, rotateKilled},
 	} {
 		all[name] = func() { scriptProgram(name, p.args, p.run) }
 	}
@@ -266,4 +268,22 @@ func rereads(args []string) error {
 			return nil
 		}
 	}
+}
+
+func rotateKilled(args []string) error {
+	cfg := Default()
+	cfg.Store = os.Getenv("KMSFS_STORE")
+	r, err := cfg.rotationOf(cfg.Store)
+	if err != nil {
+		return err
+	}
+	r.done = func(step string) {
+		if step == args[0] {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+		}
+	}
+	if _, err := r.replace(cfg.Store+".key"+stagedSuffix, cfg.Store+".key"); err != nil {
+		return err
+	}
+	return fmt.Errorf("no step %q", args[0])
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,7 @@ import (
 
 	"kmsfs/cmd/kmsfs/service"
 	"kmsfs/kms"
-	"kmsfs/kms/local"
+	"kmsfs/kms/keyring"
 	"kmsfs/kms/users"
 	"kmsfs/objstore/badgerstore"
 )
@@ -38,7 +39,7 @@ func (o *owned) Close() error {
 
 // openStore opens the store at path, and makes it with its root key when create is set and there is none.
 //
-// Errors: NoStore, NoRootKey, WrongRootKey, OpenRootKey, NewerFormat, Busy of package service.
+// Errors: NoStore, NoRootKey, WrongRootKey, OpenRootKey, NoKeyring, NewerFormat, Busy of package service.
 func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, error) {
 	exists, err := storeExists(path)
 	if err != nil {
@@ -59,30 +60,45 @@ func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, e
 	if err != nil {
 		return nil, err
 	}
-	defer kms.Wipe(root)
-	secret := local.Derive(root, "kmsfs store v1")
-	defer kms.Wipe(secret)
-	st, err := badgerstore.Open(path, badgerstore.Options{Secret: secret, Logger: log})
+	defer root.wipe()
+	st, ring, err := c.openEngine(path, root, log)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
+	defer ring.Wipe()
 	o := &owned{path: path, store: st, created: !exists}
-	if err := o.openKMS(root, c, log); err != nil {
+	if err := o.openKMS(ring, c, log); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return o, nil
 }
 
+// openEngine opens the store's engine and its keyring, which the caller wipes.
+func (c *Config) openEngine(path string, root *rootKey, log *slog.Logger) (st *badgerstore.Store, ring *keyring.Ring, err error) {
+	unlock := func() ([]byte, string, error) {
+		if ring, err = c.unlock(path, root); err != nil {
+			return nil, "", err
+		}
+		return bytes.Clone(ring.Newest(keyring.Store).Secret), ring.Head.Store, nil
+	}
+	st, err = badgerstore.Open(path, badgerstore.Options{Unlock: unlock, Logger: log})
+	if err != nil && ring != nil {
+		ring.Wipe()
+	}
+	if err != nil {
+		return nil, nil, storeError(err)
+	}
+	return st, ring, nil
+}
+
 // openKMS builds the key service over records that lie in the store.
-func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
-	wrapping := local.Derive(root, "kmsfs kms v1")
-	defer kms.Wipe(wrapping)
+func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
 	var err error
-	o.keys, err = openProvider(o.store.Records(), wrapping, c)
+	o.keys, err = openProvider(o.store.Records(), ring.Secrets(keyring.KMS), c)
 	if err != nil {
 		return fmt.Errorf("open the KMS keys of the store: %w", err)
 	}
-	auditor, err := o.openAudit(root, c, log)
+	auditor, err := o.openAudit(ring.Newest(keyring.Audit).Secret, c, log)
 	if err != nil {
 		return err
 	}
@@ -90,11 +106,9 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 	if err != nil {
 		return &configError{fmt.Errorf("kms.quotas: %w", err)}
 	}
-	serviceKey := local.Derive(root, "kmsfs sse-s3 v1")
-	defer kms.Wipe(serviceKey)
 	o.kms = kms.NewService(o.keys, kms.Options{
 		Audit:             auditor,
-		ServiceKey:        serviceKey,
+		ServiceKeys:       serviceKeys(ring),
 		BucketKeyLifetime: time.Duration(c.KMS.BucketKeyLifetime),
 		Region:            c.KMS.Region,
 		Account:           c.KMS.Account,
@@ -102,15 +116,17 @@ func (o *owned) openKMS(root []byte, c *Config, log *slog.Logger) error {
 		Quotas:            quotas,
 	})
 	o.store.SetKMS(o.kms)
-	return o.openUsers(root)
+	sealing := ring.Secrets(keyring.Users)
+	o.users, err = users.Open(o.store.UserRecords(), sealing[0], nil, sealing[1:]...)
+	return err
 }
 
-// openUsers opens the users of the doors, whose records lie in the store.
-func (o *owned) openUsers(root []byte) (err error) {
-	sealing := local.Derive(root, "kmsfs users v1")
-	defer kms.Wipe(sealing)
-	o.users, err = users.Open(o.store.UserRecords(), sealing, nil)
-	return err
+func serviceKeys(ring *keyring.Ring) map[uint32][]byte {
+	out := map[uint32][]byte{}
+	for _, k := range ring.All(keyring.SSES3) {
+		out[k.Version] = k.Secret
+	}
+	return out
 }
 
 // unused refuses a directory that holds something else, before a root key is made for it.
@@ -120,7 +136,7 @@ func unused(path string) error {
 		return nil
 	}
 	for _, e := range entries {
-		if e.Name() != "lock" { // left by an init that was cut short
+		if !badgerstore.BeforeHeader(e.Name()) {
 			return storeError(fmt.Errorf("%s: %w", path, badgerstore.ErrNotStore))
 		}
 	}
@@ -165,6 +181,9 @@ func storeExists(path string) (bool, error) {
 
 // storeError gives the engine's errors a code.
 func storeError(err error) error {
+	if known := (*service.Error)(nil); errors.As(err, &known) {
+		return err
+	}
 	for from, to := range map[error]service.Code{
 		badgerstore.ErrLocked:      service.Busy,
 		badgerstore.ErrNewerFormat: service.NewerFormat,

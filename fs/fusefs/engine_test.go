@@ -31,7 +31,7 @@ func auditedEngine(t testing.TB, audit kms.Auditor, objects bool) *mounted {
 	require.NoError(t, err)
 	p, err := local.Open(s.Records(), root, local.Options{})
 	require.NoError(t, err)
-	service := kms.NewService(p, kms.Options{Audit: audit, ServiceKey: local.Derive(root, "kmsfs sse-s3 v1")})
+	service := kms.NewService(p, kms.Options{Audit: audit, ServiceKeys: map[uint32][]byte{1: local.Derive(root, "kmsfs sse-s3 v1")}})
 	s.SetKMS(service)
 	_, err = s.CreateBucket(t.Context(), objstore.Bucket{
 		Name: "files", Versioning: objstore.VersioningEnabled, Default: objstore.Encryption{Algorithm: objstore.KMS},

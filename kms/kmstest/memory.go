@@ -88,8 +88,8 @@ func NewService(t testing.TB, b kms.Backend, o kms.Options) (*kms.Service, *Audi
 	if o.Audit == nil {
 		o.Audit = a
 	}
-	if o.ServiceKey == nil {
-		o.ServiceKey = bytes.Repeat([]byte{9}, kms.KeySize)
+	if o.ServiceKeys == nil {
+		o.ServiceKeys = map[uint32][]byte{1: bytes.Repeat([]byte{9}, kms.KeySize)}
 	}
 	s := kms.NewService(b, o)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })

@@ -31,12 +31,12 @@ func (p *Provider) sealAlias(name string, info aliasInfo) []byte {
 	if err != nil {
 		panic("kms/local: internal error: " + err.Error())
 	}
-	return p.sealRecord(name, b)
+	return p.seals.seal(name, b)
 }
 
 func (p *Provider) loadAlias(name string, sealed []byte) alias {
 	var a alias
-	payload, err := p.openRecord(name, sealed)
+	payload, err := p.seals.open(name, sealed)
 	if err == nil {
 		err = parseStrict(payload, &a.info)
 	}

@@ -51,7 +51,7 @@ func (p *Provider) loadGrant(name string, sealed []byte) error {
 	}
 	g := &kms.Grant{ID: grantID, KeyARN: p.names.KeyARN(keyID)}
 	var info grantInfo
-	if payload, err := p.openRecord(name, sealed); err == nil && parseStrict(payload, &info) == nil {
+	if payload, err := p.seals.open(name, sealed); err == nil && parseStrict(payload, &info) == nil {
 		g.Name, g.Created, g.Grantee, g.Retiring, g.Issuer = info.Name, time.Unix(0, info.Created).UTC(), info.Grantee, info.Retiring, info.Issuer
 		g.Operations, g.Constraints = info.Operations, kms.GrantConstraints{Equals: info.Equals, Subset: info.Subset}
 	}
@@ -129,7 +129,7 @@ func (p *Provider) sealGrant(name string, g *kms.Grant) []byte {
 	if err != nil {
 		panic("kms/local: internal error: " + err.Error())
 	}
-	return p.sealRecord(name, b)
+	return p.seals.seal(name, b)
 }
 
 // sameGrant is a named grant that says the same as g.
@@ -164,7 +164,7 @@ func (p *Provider) ref(k *key, grantID string) kms.GrantRef {
 }
 
 func (p *Provider) tokenMAC(body []byte) []byte {
-	key := Derive(p.seal, labelGrantToken)
+	key := Derive(p.seals.newest(), labelGrantToken)
 	defer kms.Wipe(key)
 	h := hmac.New(sha256.New, key)
 	h.Write(body)

@@ -61,7 +61,7 @@ func (p *Provider) importToken(k *key, pair *rsa.PrivateKey, algorithm string, u
 	if p.closed {
 		return nil, kms.Errorf(kms.KMSInternalException, "the key store is closed")
 	}
-	return kms.Seal(head, p.seal, labelImportToken, tokenAAD(head, k), private), nil
+	return kms.Seal(head, p.seals.newest(), labelImportToken, tokenAAD(head, k), private), nil
 }
 
 func tokenAAD(head []byte, k *key) []byte { return append(append([]byte(nil), head...), k.rawID[:]...) }
@@ -72,7 +72,7 @@ func (p *Provider) openImport(k *key, token, encrypted []byte) ([]byte, error) {
 		return nil, kms.Errorf(kms.InvalidImportTokenException, "The import token is not one of this key.")
 	}
 	head := token[:tokenHeader]
-	private, err := kms.Open(nil, p.seal, labelImportToken, tokenAAD(head, k), token[tokenHeader:])
+	private, err := kms.Open(nil, p.seals.newest(), labelImportToken, tokenAAD(head, k), token[tokenHeader:])
 	if err != nil {
 		return nil, kms.Errorf(kms.InvalidImportTokenException, "The import token is not one of this key.")
 	}

@@ -25,6 +25,8 @@ type Records interface {
 type Options struct {
 	Region, Account string           // "": kms.DefaultRegion, kms.DefaultAccount. ARNs of existing keys are kept.
 	Now             func() time.Time // nil: time.Now
+	// Former keys, which records that [Reseal] has not reached yet are sealed under, newest first. Copied.
+	Former [][]byte
 }
 
 // Provider is a kms.Backend.
@@ -34,7 +36,7 @@ type Options struct {
 // write lock.
 type Provider struct {
 	rec   Records
-	seal  []byte // seals records
+	seals seals
 	names kms.Namer
 	now   func() time.Time
 
@@ -70,19 +72,19 @@ func (k *key) current() *material {
 	return &k.materials[len(k.materials)-1]
 }
 
-// Open reads all records. rootKey has 32 random bytes: the root key, or a key derived from it for this purpose only. It is
-// copied. An empty Records is given a check record, so that another root key is told from damage later.
+// Open reads all records. sealing has 32 random bytes, for this purpose only. It is copied. An empty Records is given a check
+// record, so that another key is told from damage later.
 //
 // A key record that is damaged does not hinder the others: its key answers kms.KMSInternalException.
-func Open(rec Records, rootKey []byte, o Options) (*Provider, error) {
-	if len(rootKey) != kms.KeySize {
-		return nil, fmt.Errorf("open the key store: the root key has %d bytes, want %d", len(rootKey), kms.KeySize)
+func Open(rec Records, sealing []byte, o Options) (*Provider, error) {
+	if len(sealing) != kms.KeySize {
+		return nil, fmt.Errorf("open the key store: the sealing key has %d bytes, want %d", len(sealing), kms.KeySize)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	p := &Provider{
-		rec: rec, seal: Derive(rootKey, labelRecords), names: kms.NewNamer(o.Region, o.Account), now: o.Now,
+		rec: rec, seals: newSeals(append([][]byte{sealing}, o.Former...)), names: kms.NewNamer(o.Region, o.Account), now: o.Now,
 		keys: map[string]*key{}, aliases: map[string]alias{}, grants: map[string]*keyGrants{},
 	}
 	records, err := rec.Load()
@@ -109,12 +111,12 @@ func (p *Provider) checkRoot(records map[string][]byte) error {
 		return errors.New("the check record is missing though there are keys: the store is damaged; restore it from a backup")
 	}
 	if !ok {
-		return p.rec.Save(map[string][]byte{checkRecord: p.sealRecord(checkRecord, []byte(checkText))}, nil)
+		return p.rec.Save(map[string][]byte{checkRecord: p.seals.seal(checkRecord, []byte(checkText))}, nil)
 	}
-	text, err := p.openRecord(checkRecord, sealed)
+	text, err := p.seals.open(checkRecord, sealed)
 	if err != nil || string(text) != checkText {
-		return errors.New("the root key is not the one that this store was made with (or its check record was altered); " +
-			"give the root key file that belongs to the store, or restore that file from your backup")
+		return errors.New("the keyring does not belong to these keys, or their check record was altered; " +
+			"restore the store, its keyring with it, from one backup")
 	}
 	return nil
 }
@@ -172,7 +174,7 @@ func (k *key) prepare(p *Provider) (err error) {
 
 // openKey opens a key record with its secrets.
 func (p *Provider) openKey(id string, sealed []byte) (*key, error) {
-	payload, err := p.openRecord(keyPrefix+id, sealed)
+	payload, err := p.seals.open(keyPrefix+id, sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +213,7 @@ func (p *Provider) Close() error {
 	for _, k := range p.keys {
 		k.wipe()
 	}
-	kms.Wipe(p.seal)
+	p.seals.wipe()
 	return nil
 }
 
@@ -278,7 +280,7 @@ func (p *Provider) replace(k *key, more map[string][]byte) error {
 	}
 	name := keyPrefix + k.info.ID
 	payload := marshalKeyRecord(k.info, k.materials)
-	k.record = p.sealRecord(name, payload)
+	k.record = p.seals.seal(name, payload)
 	kms.Wipe(payload)
 	puts := map[string][]byte{name: k.record}
 	maps.Copy(puts, more)

@@ -95,7 +95,7 @@ func TestWrongRootKey(t *testing.T) {
 	open(t, rec, local.Options{})
 	_, err := local.Open(rec, bytes.Repeat([]byte{2}, 32), local.Options{})
 	require.Error(t, err)
-	require.ErrorContains(t, err, "the root key is not the one that this store was made with")
+	require.ErrorContains(t, err, "the keyring does not belong to these keys")
 	_, err = local.Open(rec, rootKey[:31], local.Options{})
 	require.Error(t, err)
 	require.ErrorContains(t, err, "31 bytes")

@@ -101,21 +101,6 @@ func Derive(root []byte, label string) []byte {
 	return k
 }
 
-// sealRecord makes the stored form of a record: version byte, then payload sealed with the name as additional data.
-func (p *Provider) sealRecord(name string, payload []byte) []byte {
-	return kms.Seal([]byte{recordVersion}, p.seal, labelRecord, []byte(name), payload)
-}
-
-func (p *Provider) openRecord(name string, sealed []byte) ([]byte, error) {
-	if len(sealed) == 0 {
-		return nil, errRecord
-	}
-	if sealed[0] != recordVersion {
-		return nil, fmt.Errorf("the record has version %d; this release knows version %d", sealed[0], recordVersion)
-	}
-	return kms.Open(nil, p.seal, labelRecord, []byte(name), sealed[1:])
-}
-
 // marshalKeyRecord is the payload of a key record. The caller wipes it.
 func marshalKeyRecord(info keyInfo, materials []material) []byte {
 	meta, err := json.Marshal(info)

@@ -113,6 +113,18 @@ func ReplaceRootFile(path string, content []byte) error {
 	return writeRootFile(path, content, os.Rename)
 }
 
+// AdoptRootFile gives a root key file its final name, in place of a file that may be there.
+func AdoptRootFile(from, to string) error {
+	err := os.Rename(from, to)
+	if err == nil {
+		err = syncDir(filepath.Dir(to))
+	}
+	if err != nil {
+		return fmt.Errorf("root key: put %s into use: %w", from, err)
+	}
+	return nil
+}
+
 func writeRootFile(path string, content []byte, name func(from, to string) error) error {
 	var suffix [8]byte
 	rand.Read(suffix[:])

@@ -115,7 +115,7 @@ func TestRecordVectors(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			payload, err := p.openRecord(v.head["name"], v.body)
+			payload, err := p.seals.open(v.head["name"], v.body)
 			require.NoError(t, err)
 			require.Equal(t, payload, marshalKeyRecord(k.info, k.materials))
 			for _, m := range k.materials {
@@ -148,7 +148,7 @@ func FuzzKeyRecord(f *testing.F) {
 	for name, v := range vectors(f, "record") {
 		p, err := Open(memory{}, unhex(f, v.head["given-key"]), Options{})
 		require.NoError(f, err)
-		if payload, err := p.openRecord(v.head["name"], v.body); err == nil {
+		if payload, err := p.seals.open(v.head["name"], v.body); err == nil {
 			f.Add(payload)
 		} else {
 			require.NotContains(f, name, "success")

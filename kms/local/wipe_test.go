@@ -48,5 +48,5 @@ func TestSecretsAreInMemoryOnlyWhileEnabled(t *testing.T) {
 	require.NoError(t, p.EnableKey(ctx, m.ID))
 	require.NoError(t, p.Close())
 	require.False(t, inMemory(p, m.ID))
-	require.Zero(t, p.seal[0]|p.seal[31])
+	require.Zero(t, p.seals[0][0]|p.seals[0][31])
 }

@@ -57,7 +57,7 @@ type Store struct {
 	admin sync.Mutex // held by a change from its first look to its end; taken before mu
 
 	mu    sync.RWMutex // guards what follows
-	key   []byte       // seals records; nil once closed, which takes admin too
+	keys  [][]byte     // the first seals records, all open them; nil once closed, which takes admin too
 	users map[string]user
 	ids   map[string]string // access key id → name
 }
@@ -76,11 +76,12 @@ type payload struct {
 	Created     int64  `json:"created"` // nanoseconds since 1970
 }
 
-// Open reads all users. key has 32 random bytes, derived from the root key for this purpose only; it is copied. now may be
-// nil. A record that is damaged does not hinder the others.
-func Open(rec Records, key []byte, now func() time.Time) (*Store, error) {
-	if len(key) != kms.KeySize {
-		return nil, fmt.Errorf("open the users: the key has %d bytes, want %d", len(key), kms.KeySize)
+// Open reads all users. key has 32 random bytes, for this purpose only; records that [Reseal] has not reached yet may be
+// sealed under the former ones. They are copied. now may be nil. A record that is damaged does not hinder the others.
+func Open(rec Records, key []byte, now func() time.Time, former ...[]byte) (*Store, error) {
+	keys := append([][]byte{key}, former...)
+	if err := checkKeys(keys); err != nil {
+		return nil, fmt.Errorf("open the users: %w", err)
 	}
 	if now == nil {
 		now = time.Now
@@ -89,7 +90,7 @@ func Open(rec Records, key []byte, now func() time.Time) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the users: %w", err)
 	}
-	s := &Store{rec: rec, now: now, key: bytes.Clone(key), users: map[string]user{}, ids: map[string]string{}}
+	s := &Store{rec: rec, now: now, keys: cloneKeys(keys), users: map[string]user{}, ids: map[string]string{}}
 	for record, sealed := range records {
 		name, ok := strings.CutPrefix(record, prefix)
 		if !ok {
@@ -118,7 +119,7 @@ func (s *Store) put(u user) {
 }
 
 func (s *Store) open(name string, sealed []byte) (p payload, err error) {
-	plain, err := kms.Open(nil, s.key, label, []byte(prefix+name), sealed)
+	plain, err := openRecord(s.keys, prefix+name, sealed)
 	if err != nil {
 		return p, err
 	}
@@ -126,14 +127,16 @@ func (s *Store) open(name string, sealed []byte) (p payload, err error) {
 	return p, json.Unmarshal(plain, &p)
 }
 
-// Close wipes the key. Every call after it is an error.
+// Close wipes the keys. Every call after it is an error.
 func (s *Store) Close() error {
 	s.admin.Lock()
 	defer s.admin.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kms.Wipe(s.key)
-	s.key, s.users, s.ids = nil, nil, nil
+	for _, k := range s.keys {
+		kms.Wipe(k)
+	}
+	s.keys, s.users, s.ids = nil, nil, nil
 	return nil
 }
 
@@ -159,7 +162,7 @@ func (s *Store) Create(name string) (sigv4.Credentials, error) {
 	}
 	defer kms.Wipe(plain)
 	u := user{User{Name: name, AccessKeyID: p.AccessKeyID, Created: time.Unix(0, p.Created).UTC()},
-		kms.Seal(nil, s.key, label, []byte(prefix+name), plain)}
+		sealRecord(s.keys, prefix+name, plain)}
 	if err := s.rec.Save(map[string][]byte{prefix + name: u.sealed}, nil); err != nil {
 		kms.Wipe(p.Secret)
 		return sigv4.Credentials{}, fmt.Errorf("save user %s: %w", name, err)
@@ -233,7 +236,7 @@ func (s *Store) Get(name string) (sigv4.Credentials, error) {
 func (s *Store) Lookup(_ context.Context, accessKeyID string) (sigv4.Credentials, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.key == nil {
+	if s.keys == nil {
 		return sigv4.Credentials{}, errClosed
 	}
 	name, ok := s.ids[accessKeyID]
@@ -265,7 +268,7 @@ func (s *Store) find(name string) (user, error) {
 func (s *Store) locate(name string) (user, error) {
 	u, ok := s.users[name]
 	switch {
-	case s.key == nil:
+	case s.keys == nil:
 		return u, errClosed
 	case !ok:
 		return u, fmt.Errorf("user %s: %w", name, ErrNotFound)

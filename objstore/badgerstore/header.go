@@ -24,25 +24,28 @@ var headerNames = [2]string{"kmsfs.store", "kmsfs.store.copy"}
 var (
 	// ErrNewerFormat: a later release wrote the store.
 	ErrNewerFormat = errors.New("the store was written by a newer kmsfs")
-	// ErrWrongKey: the root key is not the one that the store was made with.
-	ErrWrongKey = errors.New("the root key does not belong to this store")
+	// ErrWrongKey: the secret is not the one that the store was made with.
+	ErrWrongKey = errors.New("the root key and its keyring do not belong to this store")
 	// ErrLocked: another process has the store open.
 	ErrLocked = errors.New("the store is in use by another process")
 	// ErrNotStore: the directory holds something else.
 	ErrNotStore = errors.New("the directory is not empty and not a kmsfs store")
 )
 
-// header identifies a store; check proves the root key before anything is read with it.
+// header identifies a store; check proves the secret before anything is read with it.
 type header struct {
 	version int
 	id      string
 	check   string
 }
 
-func newHeader(secret []byte) header {
-	var id [16]byte
-	rand.Read(id[:])
-	h := header{version: storeVersion, id: hex.EncodeToString(id[:])}
+func newHeader(secret []byte, id string) header {
+	if id == "" {
+		var random [16]byte
+		rand.Read(random[:])
+		id = hex.EncodeToString(random[:])
+	}
+	h := header{version: storeVersion, id: id}
 	h.check = h.expect(secret)
 	return h
 }
@@ -63,7 +66,7 @@ func parseHeader(b []byte) (h header, ok bool) {
 }
 
 // openHeader makes the header of a new store or proves that secret opens an old one. A damaged copy is written anew.
-func openHeader(dir string, secret []byte) error {
+func openHeader(dir string, secret []byte, id string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -97,23 +100,23 @@ func openHeader(dir string, secret []byte) error {
 	case newer > 0:
 		return fmt.Errorf("%s: format %d, this program knows %d: %w", dir, newer, storeVersion, ErrNewerFormat)
 	case missing == len(headerNames):
-		return initHeader(dir, secret)
+		return initHeader(dir, secret, id)
 	}
 	return fmt.Errorf("%s: %w", dir, ErrWrongKey)
 }
 
 // initHeader refuses a directory with files in it: they are somebody's.
-func initHeader(dir string, secret []byte) error {
+func initHeader(dir string, secret []byte, id string) error {
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range names {
-		if e.Name() != lockName {
+		if !BeforeHeader(e.Name()) {
 			return fmt.Errorf("%s: %w", dir, ErrNotStore)
 		}
 	}
-	return writeHeader(dir, newHeader(secret))
+	return writeHeader(dir, newHeader(secret, id))
 }
 
 func writeHeader(dir string, h header) error {
@@ -155,6 +158,15 @@ func syncDir(dir string) error {
 }
 
 const lockName = "lock"
+
+// keyringPrefix begins the names of the keyring's files, which the owner of the secret keeps in the store.
+const keyringPrefix = "kmsfs.keyring"
+
+// BeforeHeader reports whether a file of this name may lie in a directory that is no store yet: what the making of one, cut
+// short, leaves.
+func BeforeHeader(name string) bool {
+	return name == lockName || strings.HasPrefix(name, keyringPrefix)
+}
 
 // lock takes the store for this process until the file is closed.
 func lock(dir string) (*os.File, error) {

@@ -32,7 +32,7 @@ func open(t testing.TB, dir string) *rig {
 	require.NoError(t, err)
 	p, err := local.Open(s.Records(), rootKey, local.Options{})
 	require.NoError(t, err)
-	k := kms.NewService(p, kms.Options{ServiceKey: local.Derive(rootKey, "kmsfs sse-s3 v1")})
+	k := kms.NewService(p, kms.Options{ServiceKeys: map[uint32][]byte{1: local.Derive(rootKey, "kmsfs sse-s3 v1")}})
 	s.SetKMS(k)
 	return &rig{s, k, dir}
 }

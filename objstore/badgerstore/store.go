@@ -21,8 +21,13 @@ import (
 
 // Options of a store.
 type Options struct {
-	// Secret seals the metadata: 32 bytes, derived from the root key.
+	// Secret seals the metadata: 32 bytes, of the keyring. It is copied.
 	Secret []byte
+	// ID is the identity of a store that is made: 32 hex digits; empty: a random one.
+	ID string
+	// Unlock answers Secret and ID as soon as nobody else can have the store open. nil: they are given above. The secret is
+	// wiped.
+	Unlock func() (secret []byte, id string, err error)
 	Logger *slog.Logger
 	// SyncEvery is how long a change may wait to survive power loss when nobody asks for it. Default 5 s.
 	SyncEvery time.Duration
@@ -92,7 +97,13 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) start(o Options) (err error) {
-	if err := openHeader(s.dir, o.Secret); err != nil {
+	if o.Unlock != nil {
+		if o.Secret, o.ID, err = o.Unlock(); err != nil {
+			return err
+		}
+		defer kms.Wipe(o.Secret)
+	}
+	if err := openHeader(s.dir, o.Secret, o.ID); err != nil {
 		return err
 	}
 	if s.data, err = content.Open(filepath.Join(s.dir, "content")); err != nil {

@@ -31,7 +31,7 @@ func open(t *testing.T) (context.Context, *Service) {
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
 	keys, err := local.Open(st.Records(), make([]byte, 32), local.Options{})
 	require.NoError(t, err)
-	k := kms.NewService(keys, kms.Options{ServiceKey: make([]byte, 32)})
+	k := kms.NewService(keys, kms.Options{ServiceKeys: map[uint32][]byte{1: make([]byte, 32)}})
 	st.SetKMS(k)
 	files := fs.New(fs.Options{Tree: st, Store: st})
 	t.Cleanup(func() { require.NoError(t, files.Close()) })
