@@ -3,6 +3,7 @@
 run stop: export KMSFS_STORE := $(CURDIR)/.kmsfs/store
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 FUZZTIME ?= 20s
+OPS ?= 1000000
 
 .PHONY: run stop build test bench fuzz lint fmt tools clean
 
@@ -26,10 +27,11 @@ test: tools lint
 bench:
 	sh testdata/bench.sh
 
-# every fuzz target for FUZZTIME
+# every fuzz target for FUZZTIME, then OPS random operations on a mount
 fuzz:
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; done; done
+	KMSFS_TEST_OPS=$(OPS) go test -run '^TestRandomOperations$$' -count 1 -timeout 6h -v ./cmd/kmsfs
 
 lint: fmt
 	go vet ./...
