@@ -101,6 +101,7 @@ func (i *inode) forget() {
 func (i *inode) close() {
 	if i.changed && !i.orphan {
 		i.fs.log.Error("changes of a file are lost: they could not be committed when it was closed", "ino", i.ino)
+		i.fs.distrustPages(i.ino)
 	}
 	i.forget()
 }

@@ -101,6 +101,16 @@ func (v *View) keepPages(ino objstore.Ino, version objstore.VersionID) bool {
 	return false
 }
 
+// distrustPages is for a file whose changes were lost: the kernels have pages of them, among those of the version.
+func (f *FS) distrustPages(ino objstore.Ino) {
+	for _, v := range *f.views.Load() {
+		v.mu.Lock()
+		delete(v.pages, ino)
+		v.mu.Unlock()
+		v.tellOwn(change{ino: ino, data: true})
+	}
+}
+
 // orphaned keeps the last that is known of n, whose last name is gone, until the kernel forgets it.
 func (v *View) orphaned(n *objstore.Node) {
 	c := *n

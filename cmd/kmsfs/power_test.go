@@ -17,11 +17,21 @@ import (
 // powerWriter is a writer that also does what only matters to who may lose power.
 type powerWriter struct {
 	*writer
-	b *bench
+	b     *bench
+	shell *shell
+}
+
+// begin starts a process that re-encrypts the files that it is told. A fork while files are open would close(2) copies of
+// their descriptors, which makes versions of them.
+func (w *powerWriter) begin() (err error) {
+	cmd := w.b.command()
+	w.shell, err = startShell("sh", []string{"-c", `while read -r f; do kmsfs reencrypt "$f" >/dev/null 2>&1; echo done; done`}, cmd.Env)
+	return err
 }
 
 // work changes files until stop is closed or the daemon has died.
-func (w powerWriter) work(stop <-chan struct{}) {
+func (w *powerWriter) work(stop <-chan struct{}) {
+	defer w.shell.end()
 	for {
 		select {
 		case <-stop:
@@ -39,14 +49,14 @@ func (w powerWriter) work(stop <-chan struct{}) {
 }
 
 // subdir is the directory that renameDir renames.
-func (w powerWriter) subdir() string {
+func (w *powerWriter) subdir() string {
 	if _, ok := w.state()["a/"]; ok {
 		return "a/"
 	}
 	return "b/"
 }
 
-func (w powerWriter) changeOrSync(name string) bool {
+func (w *powerWriter) changeOrSync(name string) bool {
 	_, exists := w.state()[name]
 	switch k := w.rng.IntN(12); {
 	case k == 0:
@@ -60,13 +70,13 @@ func (w powerWriter) changeOrSync(name string) bool {
 	case k == 4 && exists:
 		return w.note(name)
 	case k == 5 && exists && w.rng.IntN(4) == 0:
-		return w.idle(w.b.command("reencrypt", w.path(name)).Run)
+		return w.idle(func() error { _, err := w.shell.ask(w.path(name)); return err })
 	}
 	return w.change(name)
 }
 
 // syncDir makes all that was acknowledged durable.
-func (w powerWriter) syncDir() bool {
+func (w *powerWriter) syncDir() bool {
 	return w.sync(w.state(), func() error {
 		d, err := os.Open(w.path([]string{"", w.subdir()}[w.rng.IntN(2)]))
 		if err != nil {
@@ -76,7 +86,7 @@ func (w powerWriter) syncDir() bool {
 	})
 }
 
-func (w powerWriter) renameDir() bool {
+func (w *powerWriter) renameDir() bool {
 	from, to := w.subdir(), "a/"
 	if from == to {
 		to = "b/"
@@ -85,7 +95,7 @@ func (w powerWriter) renameDir() bool {
 }
 
 // large writes a file of some MiB, which is fsynced on the way and at its end.
-func (w powerWriter) large() bool {
+func (w *powerWriter) large() bool {
 	const name = "large"
 	if _, ok := w.state()[name]; ok && !w.remove(name) {
 		return false
@@ -95,7 +105,7 @@ func (w powerWriter) large() bool {
 }
 
 // append adds to a file what is durable when write(2) returns.
-func (w powerWriter) append(name string) bool {
+func (w *powerWriter) append(name string) bool {
 	var f *os.File
 	if !w.idle(func() (err error) {
 		f, err = os.OpenFile(w.path(name), os.O_WRONLY|os.O_APPEND|unix.O_DSYNC, 0)
@@ -114,7 +124,7 @@ func (w powerWriter) append(name string) bool {
 	return w.step(w.state(), f.Close)
 }
 
-func (w powerWriter) note(name string) bool {
+func (w *powerWriter) note(name string) bool {
 	value := fmt.Sprint(w.rng.Uint64())
 	return w.step(w.state().with(name+noteMark, value), func() error {
 		return unix.Setxattr(w.path(name), noteAttr, []byte(value), 0)
@@ -123,6 +133,7 @@ func (w powerWriter) note(name string) bool {
 
 // powerLoad is who uses the mount when the power is lost.
 type powerLoad interface {
+	begin() error
 	work(stop <-chan struct{})
 	progress() int
 	hold()
@@ -130,7 +141,7 @@ type powerLoad interface {
 	recovered() error
 }
 
-func (w powerWriter) progress() int { return w.acknowledgedNumber() }
+func (w *powerWriter) progress() int { return w.acknowledgedNumber() }
 
 // power is a store on a disk that loses power, and its users.
 type power struct {
@@ -159,7 +170,7 @@ func newPower(t *testing.T, seed uint64) *power {
 		w.history = newHistory(tree{"a/": ""})
 		w.onlySynced = true
 		all = append(all, w.history)
-		p.loads = append(p.loads, powerWriter{w, p.bench})
+		p.loads = append(p.loads, &powerWriter{writer: w, b: p.bench})
 	}
 	for _, h := range all {
 		h.others = all
@@ -179,6 +190,9 @@ func (p *power) start(after time.Duration) (end func()) {
 	before := make([]int, len(p.loads))
 	for i, l := range p.loads {
 		before[i] = l.progress()
+	}
+	for _, l := range p.loads {
+		require.NoError(p.t, l.begin())
 	}
 	stop := make(chan struct{})
 	var running sync.WaitGroup
@@ -216,7 +230,7 @@ func (p *power) cutAfterUmount(after time.Duration) {
 	pid, end := p.pid(), p.start(after)
 	end()
 	for _, l := range p.loads {
-		if w, ok := l.(powerWriter); ok {
+		if w, ok := l.(*powerWriter); ok {
 			w.certain(w.acknowledgedNumber()) // once umount has returned
 		}
 		l.hold()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +17,7 @@ type sqlWriter struct {
 	path      string
 	begun     atomic.Int64 // number of the newest transaction that was begun
 	committed atomic.Int64 // ... that sqlite said is durable
-	err       error
+	shell     *shell
 
 	least, most int64 // what may be there after the cut
 }
@@ -31,44 +32,27 @@ func newSQLWriter(path, mode string) (*sqlWriter, error) {
 	return &sqlWriter{path: path}, nil
 }
 
-// work commits until stop is closed or the mount is gone.
-func (w *sqlWriter) work(stop <-chan struct{}) {
-	cmd := exec.Command("sqlite3", "-batch", "-bail", w.path)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		w.err = err
-		return
+func (w *sqlWriter) begin() (err error) {
+	if w.shell, err = startShell("sqlite3", []string{"-batch", "-bail", w.path}, nil); err != nil {
+		return err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		w.err = err
-		return
-	}
-	if w.err = cmd.Start(); w.err != nil {
-		return
-	}
-	fmt.Fprintln(in, "PRAGMA synchronous=EXTRA;") // with EXTRA the removal of a rollback journal is made durable, too
-	w.err = w.commits(in, bufio.NewReader(out), stop)
-	_ = in.Close()
-	_ = cmd.Wait() // fails with the mount
+	_, err = w.shell.ask("PRAGMA synchronous=EXTRA; SELECT 'ready';") // EXTRA makes the removal of a rollback journal durable, too
+	return err
 }
 
-func (w *sqlWriter) commits(in io.Writer, out *bufio.Reader, stop <-chan struct{}) error {
+// work commits until stop is closed or the mount is gone.
+func (w *sqlWriter) work(stop <-chan struct{}) {
+	defer w.shell.end()
 	for n := w.committed.Load() + 1; ; n++ {
 		select {
 		case <-stop:
-			return nil
+			return
 		default:
 		}
 		w.begun.Store(n)
-		_, err := fmt.Fprintf(in, "BEGIN; INSERT INTO t VALUES (%d, hex(randomblob(2000))); UPDATE total SET n = n + %d; COMMIT; SELECT %d;\n", n, n, n)
-		if err != nil {
-			return err
-		}
-		if line, err := out.ReadString('\n'); err != nil {
-			return err
-		} else if strings.TrimSpace(line) != fmt.Sprint(n) {
-			return fmt.Errorf("sqlite3 answered %q", line)
+		const commit = "BEGIN; INSERT INTO t VALUES (%d, hex(randomblob(2000))); UPDATE total SET n = n + %[1]d; COMMIT; SELECT %[1]d;"
+		if answer, err := w.shell.ask(fmt.Sprintf(commit, n)); err != nil || answer != fmt.Sprint(n) {
+			return // the mount is gone
 		}
 		w.committed.Store(n)
 	}
@@ -97,3 +81,35 @@ func (w *sqlWriter) recovered() error {
 	w.begun.Store(newest)
 	return nil
 }
+
+// shell is a process that answers each line with one.
+type shell struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startShell(program string, args, env []string) (*shell, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Env = env
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &shell{cmd, in, bufio.NewReader(out)}, cmd.Start()
+}
+
+func (s *shell) ask(line string) (string, error) {
+	if _, err := io.WriteString(s.in, line+"\n"); err != nil {
+		return "", err
+	}
+	answer, err := s.out.ReadString('\n')
+	return strings.TrimSpace(answer), err
+}
+
+// end lets the process end with its input. It may have failed with the mount.
+func (s *shell) end() { _ = errors.Join(s.in.Close(), s.cmd.Wait()) }

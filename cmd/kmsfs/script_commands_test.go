@@ -27,8 +27,9 @@ import (
 //	rotatekilled STEP            replaces the root key of $KMSFS_STORE and kills itself after STEP
 //	rereads FILE STOP            reads FILE until STOP exists: it never changes
 //	withoutsync PROGRAM ARG...   runs a program whose fsyncs do nothing
+//	overseen SOCKET PROGRAM ARG...    runs a program whose system calls another process may refuse
 func scriptPrograms() map[string]func() {
-	all := map[string]func(){"kmsfs": main, "withoutsync": withoutSync}
+	all := map[string]func(){"kmsfs": main, "withoutsync": withoutSync, "overseen": overseenProgram}
 	for name, p := range map[string]struct {
 		args int
 		run  func([]string) error

@@ -28,9 +28,6 @@ func execFiltered(args []string, numbers []uint32, action uint32) error {
 		return err
 	}
 	runtime.LockOSThread() // the filter is the thread's
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("no_new_privs: %w", err)
-	}
 	if _, err := filterCalls(numbers, action, 0); err != nil {
 		return err
 	}
@@ -40,6 +37,9 @@ func execFiltered(args []string, numbers []uint32, action uint32) error {
 // filterCalls installs a filter for this thread and what it becomes. With SECCOMP_FILTER_FLAG_NEW_LISTENER the answer is
 // the listener.
 func filterCalls(numbers []uint32, action uint32, flags uintptr) (listener int, err error) {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return -1, fmt.Errorf("no_new_privs: %w", err)
+	}
 	const offsetOfNumber = 0 // in struct seccomp_data
 	code := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offsetOfNumber}}
 	for i, nr := range numbers {
