@@ -14,7 +14,7 @@ type Event struct {
 	Context   Context
 	Alias     string // of alias operations
 	Bytes     int    // of data keys: how long
-	Algorithm string // of encryption, signature or MAC; empty: the default
+	Algorithm string // of encryption, signature or MAC; empty: the default. Of a data key pair: its spec
 	// Of ReEncrypt:
 	SourceKeyARN  string
 	SourceContext Context

@@ -148,6 +148,8 @@ func (e *Event) appendUse(b []byte) []byte {
 			return appendField(b, "keySpec", "AES_256")
 		}
 		return appendCount(b, "numberOfBytes", e.Bytes)
+	case OpGenerateDataKeyPair, OpGenerateDataKeyPairWithoutPlaintext:
+		return appendField(b, "keyPairSpec", e.Algorithm)
 	case OpEncrypt, OpDecrypt:
 		return appendField(b, "encryptionAlgorithm", either(e.Algorithm, AlgorithmSymmetric))
 	case OpSign, OpVerify:

@@ -27,7 +27,7 @@ func TestCreateKeyRefusals(t *testing.T) {
 		{kms.CreateKeyInput{Spec: "RSA_1024", Usage: "SIGN_VERIFY"}, "ValidationException: 1 validation error detected: Value 'RSA_1024' at 'keySpec' failed to satisfy constraint: Member must satisfy enum value set: ["},
 		{kms.CreateKeyInput{Usage: "X"}, "ValidationException: 1 validation error detected: Value 'X' at 'keyUsage' failed to satisfy constraint: Member must satisfy enum value set: ["},
 		{kms.CreateKeyInput{Origin: "X"}, "ValidationException: 1 validation error detected: Value 'X' at 'origin' failed"},
-		{kms.CreateKeyInput{Spec: "ECC_SECG_P256K1", Usage: "SIGN_VERIFY"}, "UnsupportedOperationException: The key spec ECC_SECG_P256K1 is not supported here."},
+		{kms.CreateKeyInput{Spec: "ECC_SECG_P256K1", Usage: "SIGN_VERIFY"}, "UnsupportedOperationException: The key spec ECC_SECG_P256K1 is not supported here: no implementation of it is in Go's standard library."},
 		{kms.CreateKeyInput{Spec: "ECC_NIST_P256", Usage: "KEY_AGREEMENT"}, "UnsupportedOperationException: The key usage KEY_AGREEMENT"},
 		{kms.CreateKeyInput{Origin: "AWS_CLOUDHSM"}, "UnsupportedOperationException: There are no custom key stores here"},
 		{kms.CreateKeyInput{Origin: "EXTERNAL", Spec: "HMAC_256", Usage: "GENERATE_VERIFY_MAC"}, "UnsupportedOperationException: Imported material is supported here for"},

@@ -19,10 +19,10 @@ import (
 type Quotas map[Operation]float64
 
 // AWSQuotas are AWS's defaults of a small region. There they are an account's, here each caller's. Source: AWS KMS Developer
-// Guide, "Request quotas".
+// Guide, "Request quotas"; that of data key pairs depends on their spec there, and is that of ECC keys here.
 func AWSQuotas() Quotas {
 	return Quotas{
-		OpGenerateDataKey: 5500, OpSign: 500, OpVerify: 500, OpDescribeKey: 2000, OpListKeys: 500, OpListAliases: 500, OpGetKeyPolicy: 1000,
+		OpGenerateDataKey: 5500, OpGenerateDataKeyPair: 25, OpSign: 500, OpVerify: 500, OpDescribeKey: 2000, OpListKeys: 500, OpListAliases: 500, OpGetKeyPolicy: 1000,
 		OpGetKeyRotationStatus: 1000, OpCreateKey: 5, OpCreateGrant: 50, OpEnableKey: 5, OpDisableKey: 5, OpPutKeyPolicy: 15,
 		OpScheduleKeyDeletion: 15, OpCancelKeyDeletion: 5, OpCreateAlias: 5, OpUpdateAlias: 5, OpDeleteAlias: 15, OpTagResource: 10,
 		OpEnableKeyRotation: 15,
@@ -76,7 +76,7 @@ func quotaOperations() []Operation {
 		OpScheduleKeyDeletion, OpCancelKeyDeletion, OpUpdateKeyDescription, OpCreateAlias, OpUpdateAlias, OpDeleteAlias, OpListAliases,
 		OpGetKeyPolicy, OpPutKeyPolicy, OpListKeyPolicies, OpCreateGrant, OpListGrants, OpListRetirableGrants, OpRetireGrant, OpRevokeGrant,
 		OpTagResource, OpUntagResource, OpListResourceTags, OpRotateKeyOnDemand, OpListKeyRotations, OpEnableKeyRotation, OpDisableKeyRotation,
-		OpGetKeyRotationStatus, OpGetParametersForImport, OpImportKeyMaterial, OpDeleteImportedMaterial,
+		OpGetKeyRotationStatus, OpGetKeyLastUsage, OpReplicateKey, OpUpdatePrimaryRegion, OpGetParametersForImport, OpImportKeyMaterial, OpDeleteImportedMaterial,
 	}
 }
 
@@ -120,6 +120,8 @@ func quotaOf(op Operation) Operation {
 	switch op {
 	case OpEncrypt, OpDecrypt, OpReEncryptFrom, OpReEncryptTo, OpGenerateDataKey, OpGenerateWithoutPlaintext, OpGenerateMac, OpVerifyMac:
 		return OpGenerateDataKey
+	case OpGenerateDataKeyPairWithoutPlaintext:
+		return OpGenerateDataKeyPair
 	}
 	return op
 }

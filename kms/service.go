@@ -37,6 +37,7 @@ type Service struct {
 	now        func() time.Time
 	principals *principals
 	quotas     *buckets
+	uses       *lastUses
 	viaS3      string // kms:ViaService of uses by S3
 	calls      atomic.Int64
 
@@ -59,6 +60,7 @@ func NewService(b Backend, o Options) *Service {
 		names:       names,
 		principals:  newPrincipals(names.Account, o.Principal),
 		quotas:      newBuckets(o.Quotas, o.Now),
+		uses:        newLastUses(o.Now()),
 		viaS3:       "s3." + names.Region + ".amazonaws.com",
 		serviceKeys: newServiceKeys(o.ServiceKeys),
 		bucketKeys:  newBucketKeys(o.BucketKeyLifetime, o.Now),
@@ -81,10 +83,14 @@ func (s *Service) Calls() int64 { return s.calls.Load() }
 // record writes the audit record of an operation that ended with err, and returns err. When it cannot be written
 // the operation is refused: the caller must then not hand out what it got.
 func (s *Service) record(ctx context.Context, e Event, err error) error {
+	e.Time = s.now()
+	if err == nil {
+		s.uses.note(&e)
+	}
 	if s.audit == nil {
 		return err
 	}
-	e.Time, e.Caller = s.now(), CallerFrom(ctx)
+	e.Caller = CallerFrom(ctx)
 	e.Caller.Principal = s.principals.of(e.Caller)
 	if err != nil {
 		e.setError(err)

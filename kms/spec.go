@@ -89,7 +89,7 @@ func (in *CreateKeyInput) complete() error {
 	in.Spec, in.Origin = either(in.Spec, SpecSymmetricDefault), either(in.Origin, OriginAWSKMS)
 	switch {
 	case in.Spec == "ECC_SECG_P256K1" || in.Spec == "SM2" || strings.HasPrefix(in.Spec, "ML_DSA_"):
-		return Errorf(UnsupportedOperationException, "The key spec %s is not supported here.", in.Spec)
+		return specUnsupported(in.Spec)
 	case !slices.Contains(specs(), in.Spec):
 		return enumError(in.Spec, "keySpec", specs()...)
 	case in.Usage == "" && in.Spec != SpecSymmetricDefault:

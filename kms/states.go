@@ -50,10 +50,11 @@ const (
 	OpGetPublicKey             Operation = "GetPublicKey"
 )
 
-// Operations that a grant may name, though this package does not have them.
+// More operations on keys, and one that a grant may name though this package does not have it.
 const (
 	OpGenerateDataKeyPair                 Operation = "GenerateDataKeyPair"
 	OpGenerateDataKeyPairWithoutPlaintext Operation = "GenerateDataKeyPairWithoutPlaintext"
+	OpGetKeyLastUsage                     Operation = "GetKeyLastUsage"
 	OpDeriveSharedSecret                  Operation = "DeriveSharedSecret"
 )
 
@@ -78,7 +79,10 @@ type verdicts [7]verdict
 // row is the table of AWS KMS Developer Guide, "Key states of AWS KMS keys".
 func row(op Operation) verdicts {
 	switch op {
-	case OpEncrypt, OpDecrypt, OpReEncrypt, OpGenerateDataKey, OpGenerateWithoutPlaintext,
+	case OpReplicateKey:
+		return verdicts{allowed, isDisabled, isPendingDeletion, isPendingImport, isCreating, isUpdating, isUnavailable}
+	case OpEncrypt, OpDecrypt, OpReEncrypt, OpGenerateDataKey, OpGenerateWithoutPlaintext, OpGenerateDataKeyPair,
+		OpGenerateDataKeyPairWithoutPlaintext, OpUpdatePrimaryRegion,
 		OpSign, OpVerify, OpGenerateMac, OpVerifyMac, OpGetPublicKey, OpCreateGrant:
 		return verdicts{allowed, isDisabled, isPendingDeletion, isPendingImport, isCreating, allowed, isUnavailable}
 	case OpEnableKey, OpDisableKey:

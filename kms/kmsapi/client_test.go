@@ -283,3 +283,27 @@ func TestBoto3(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	require.Equal(t, "done\n", string(out))
 }
+
+// TestJavaScript is AWS's SDK for JavaScript, which takes everything from the environment.
+func TestJavaScript(t *testing.T) {
+	const dir = "../../testdata/js"
+	node, err := exec.LookPath("node")
+	if err == nil {
+		_, err = os.Stat(filepath.Join(dir, "node_modules"))
+	}
+	if err != nil && os.Getenv("KMSFS_TEST_NO_SKIP") == "" {
+		t.Skip("there is no node, or no SDK for it; run sh testdata/tools.sh")
+	}
+	require.NoError(t, err, "run sh testdata/tools.sh")
+	d := newDoor(t)
+	cmd := exec.Command(node, "client.mjs")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+d.alice.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+string(d.alice.Secret),
+		"AWS_REGION="+kms.DefaultRegion, "AWS_ENDPOINT_URL_KMS="+d.url, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"NO_PROXY=127.0.0.1", "AWS_EC2_METADATA_DISABLED=true")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Equal(t, "done\n", string(out))
+	events := d.audit.Events()
+	require.Contains(t, events[0].Caller.UserAgent, "aws-sdk-js/3.")
+}

@@ -131,6 +131,12 @@ func (d *door) key() (id, arn string) {
 	return m["KeyId"].(string), m["Arn"].(string)
 }
 
+// keyAs makes a key as the request says and returns its ARN.
+func (d *door) keyAs(request string) string {
+	d.t.Helper()
+	return d.call("CreateKey", request)["KeyMetadata"].(map[string]any)["Arn"].(string)
+}
+
 // refused sends r and checks the exception, to the letter.
 func (d *door) refused(r *http.Request, status int, code, textKey, text string) {
 	d.t.Helper()

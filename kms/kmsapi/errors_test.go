@@ -26,6 +26,7 @@ const (
 type fixture struct {
 	*door
 	arn, id, other, disabled, pending, managed string
+	external, signing, rsa, locked, replicated string
 	blob, foreign                              string // ciphertext blobs under arn and under a key of another store; context {"a":"1"}
 }
 
@@ -40,6 +41,10 @@ func newFixture(t *testing.T) *fixture {
 	d.call("DisableKey", `{"KeyId":"`+f.disabled+`"}`)
 	d.call("ScheduleKeyDeletion", `{"KeyId":"`+f.pending+`","PendingWindowInDays":7}`)
 	f.managed = d.call("DescribeKey", `{"KeyId":"alias/aws/s3"}`)["KeyMetadata"].(map[string]any)["Arn"].(string)
+	f.external, f.signing = d.keyAs(`{"Origin":"EXTERNAL"}`), d.keyAs(`{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY"}`)
+	f.rsa, f.replicated = d.keyAs(`{"KeySpec":"RSA_2048","KeyUsage":"ENCRYPT_DECRYPT"}`), d.keyAs(`{"MultiRegion":true}`)
+	f.locked = d.keyAs(`{"BypassPolicyLockoutSafetyCheck":true,"Policy":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",` +
+		`\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:user/bob\"},\"Action\":\"kms:*\",\"Resource\":\"*\"}]}"}`)
 	f.blob = d.call("Encrypt", `{"KeyId":"`+f.arn+`","Plaintext":"eA==","EncryptionContext":{"a":"1"}}`)["CiphertextBlob"].(string)
 	far := newDoor(t)
 	_, arn := far.key()
@@ -50,6 +55,7 @@ func newFixture(t *testing.T) *fixture {
 // fill replaces $names in a table's text.
 func (f *fixture) fill(s string) string {
 	return strings.NewReplacer("$ARN", f.arn, "$ID", f.id, "$OTHER", f.other, "$DISABLED", f.disabled, "$PENDING", f.pending,
+		"$EXTERNAL", f.external, "$SIGNING", f.signing, "$RSA", f.rsa, "$LOCKED", f.locked, "$REPLICATED", f.replicated,
 		"$MANAGED", f.managed, "$BLOB", f.blob, "$FOREIGN", f.foreign).Replace(s)
 }
 
@@ -148,14 +154,41 @@ func errorRows() [][4]string {
 		{"Decrypt", `{"CiphertextBlob":"not base64!"}`, "SerializationException", "The request body is not valid JSON."},
 		{"Encrypt", "{\"KeyId\":\"\xff\"}", "SerializationException", "The request body is not valid UTF-8 text."},
 		{"Encrypt", `{"KeyId":"$ID","EncryptionContext":{"a":"\ud800"}` + use, "SerializationException", "The request body is not valid UTF-8 text."},
-		{"ReplicateKey", `{}`, "UnsupportedOperationException", "The operation ReplicateKey is not supported by this key service."},
+		{"DeriveSharedSecret", `{}`, "UnsupportedOperationException", "The operation DeriveSharedSecret is not supported by this key service."},
+		{"ReplicateKey", `{"KeyId":"$ID","ReplicaRegion":"eu-west-1"}`, "UnsupportedOperationException", "$ARN is not a multi-region primary key."},
+		{"UpdatePrimaryRegion", `{"KeyId":"$ID","PrimaryRegion":"eu-west-1"}`, "UnsupportedOperationException", "$ARN is not a multi-region primary key."},
+		{"ReplicateKey", `{"KeyId":"$DISABLED","ReplicaRegion":"eu-west-1"}`, "DisabledException", "$DISABLED is disabled."},
+		{"ReplicateKey", `{"KeyId":"$REPLICATED","ReplicaRegion":"eu-west-1"}`, "UnsupportedOperationException",
+			"$REPLICATED is used as a single-Region key here: the operation ReplicateKey is not supported by this key service."},
+		// keys of other kinds
+		{"Encrypt", `{"KeyId":"$EXTERNAL"` + use, "KMSInvalidStateException", "$EXTERNAL is pending import."},
+		{"RotateKeyOnDemand", `{"KeyId":"$EXTERNAL"}`, "UnsupportedOperationException", "$EXTERNAL origin is EXTERNAL which is not valid for this operation."},
+		{"Encrypt", `{"KeyId":"$SIGNING"` + use, "InvalidKeyUsageException", "$SIGNING key usage is SIGN_VERIFY which is not valid for Encrypt."},
+		{"GenerateDataKey", `{"KeyId":"$SIGNING","KeySpec":"AES_256"}`, "InvalidKeyUsageException", "$SIGNING key usage is SIGN_VERIFY which is not valid for GenerateDataKey."},
+		{"Encrypt", `{"KeyId":"$RSA"` + use, "InvalidKeyUsageException", "Algorithm SYMMETRIC_DEFAULT is incompatible with key spec RSA_2048."},
+		{"GenerateDataKey", `{"KeyId":"$LOCKED","KeySpec":"AES_256"}`, "AccessDeniedException", "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: " +
+			"kms:GenerateDataKey on resource: $LOCKED because no resource-based policy allows the kms:GenerateDataKey action"},
+		{"CreateKey", `{"KeySpec":"ECC_SECG_P256K1","KeyUsage":"SIGN_VERIFY"}`, "UnsupportedOperationException",
+			"The key spec ECC_SECG_P256K1 is not supported here: no implementation of it is in Go's standard library."},
+		{"CreateKey", `{"KeySpec":"SM2","KeyUsage":"SIGN_VERIFY"}`, "UnsupportedOperationException", "The key spec SM2 is not supported here: no implementation of it is in Go's standard library."},
+		{"CreateKey", `{"KeySpec":"ML_DSA_65","KeyUsage":"SIGN_VERIFY"}`, "UnsupportedOperationException",
+			"The key spec ML_DSA_65 is not supported here: no implementation of it is in Go's standard library."},
+		// data key pairs
+		{"GenerateDataKeyPair", `{"KeyId":"$ID"}`, invalid, oneError + "Value null at 'keyPairSpec' failed to satisfy constraint: Member must not be null"},
+		{"GenerateDataKeyPair", `{"KeyId":"$ID","KeyPairSpec":"RSA_1024"}`, invalid, oneError + "Value 'RSA_1024' at 'keyPairSpec' " + enumFailed +
+			"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, SM2, ECC_NIST_EDWARDS25519]"},
+		{"GenerateDataKeyPair", `{"KeyId":"$ID","KeyPairSpec":"ECC_SECG_P256K1"}`, "UnsupportedOperationException",
+			"The key spec ECC_SECG_P256K1 is not supported here: no implementation of it is in Go's standard library."},
+		{"GenerateDataKeyPair", `{"KeyId":"$DISABLED","KeyPairSpec":"ECC_NIST_P256"}`, "DisabledException", "$DISABLED is disabled."},
+		{"GenerateDataKeyPairWithoutPlaintext", `{"KeyId":"$SIGNING","KeyPairSpec":"ECC_NIST_P256"}`, "InvalidKeyUsageException",
+			"$SIGNING key usage is SIGN_VERIFY which is not valid for GenerateDataKeyPairWithoutPlaintext."},
 		{"TagResource", `{"KeyId":"$ID","Tags":[{"TagKey":"a","TagValue":"b"},{"TagKey":"x"}]}`, invalid, oneError + "Value null at 'tags.2.member.tagValue' failed to satisfy constraint: Member must not be null"},
 		{"Sign", `{"KeyId":"$ID","Message":"eA==","SigningAlgorithm":"ECDSA_SHA_256"}`, "InvalidKeyUsageException", "$ARN key usage is ENCRYPT_DECRYPT which is not valid for Sign."},
 		{"GetKeyPolicy", `{"KeyId":"$PENDING","PolicyName":"other"}`, notFound, "No such policy exists"},
 	}
 	for _, op := range []string{
 		`Encrypt {"KeyId":"$ID","Plaintext":"eA==","DryRun":true}`, `GenerateDataKey {"KeyId":"$ID","KeySpec":"AES_128","DryRun":true}`,
-		`GenerateDataKeyWithoutPlaintext {"KeyId":"$ID","KeySpec":"AES_128","DryRun":true}`,
+		`GenerateDataKeyWithoutPlaintext {"KeyId":"$ID","KeySpec":"AES_128","DryRun":true}`, `GenerateDataKeyPair {"KeyId":"$ID","KeyPairSpec":"RSA_4096","DryRun":true}`,
 		`Decrypt {"CiphertextBlob":"$BLOB","EncryptionContext":{"a":"1"},"DryRun":true}`,
 		`ReEncrypt {"CiphertextBlob":"$BLOB","SourceEncryptionContext":{"a":"1"},"DestinationKeyId":"$ID","DryRun":true}`,
 	} {

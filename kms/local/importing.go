@@ -34,7 +34,7 @@ func (p *Provider) GetParametersForImport(ctx context.Context, keyID, algorithm,
 	if err := kms.CheckState(kms.OpGetParametersForImport, m); err != nil {
 		return kms.ImportParameters{}, err
 	}
-	pair, err := generatePair(spec)
+	pair, err := kms.NewKeyPair(spec)
 	if err != nil {
 		return kms.ImportParameters{}, err
 	}

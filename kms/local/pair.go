@@ -2,11 +2,6 @@ package local
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -29,7 +24,7 @@ func (k *key) makePair() error {
 	if !k.asymmetric() {
 		return nil
 	}
-	pair, err := generatePair(k.info.Spec)
+	pair, err := kms.NewKeyPair(k.info.Spec)
 	if err != nil {
 		return err
 	}
@@ -44,33 +39,6 @@ func (k *key) makePair() error {
 	k.info.Private = kms.Seal(nil, k.current().secret[:], labelPrivate, k.rawID[:], private)
 	k.pair = pair
 	return nil
-}
-
-func generatePair(spec string) (pair keyPair, err error) {
-	switch spec {
-	case kms.SpecRSA2048:
-		pair, err = rsa.GenerateKey(rand.Reader, 2048)
-	case kms.SpecRSA3072:
-		pair, err = rsa.GenerateKey(rand.Reader, 3072)
-	case kms.SpecRSA4096:
-		pair, err = rsa.GenerateKey(rand.Reader, 4096)
-	case kms.SpecP256:
-		pair, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case kms.SpecP384:
-		pair, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case kms.SpecP521:
-		pair, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case kms.SpecEd25519:
-		_, pair, err = generateEd25519()
-	default:
-		err = kms.Errorf(kms.UnsupportedOperationException, "The key spec %s is not supported here.", spec)
-	}
-	return pair, err
-}
-
-func generateEd25519() (ed25519.PublicKey, keyPair, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	return public, private, err
 }
 
 // openPair opens the private half of an enabled asymmetric key.
