@@ -29,6 +29,7 @@ type app struct {
 
 // run answers the exit code of a command line.
 func run(args []string, stdout, stderr io.Writer) exit {
+	limitMemory()
 	if err := protectMemory(); err != nil {
 		fmt.Fprintf(stderr, "kmsfs: core dumps cannot be switched off: %v\n", err)
 		return exitFailed

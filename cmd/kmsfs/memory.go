@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,4 +14,15 @@ func protectMemory() error {
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
 		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 0, Max: 0}),
 	)
+}
+
+// memoryAim is what the program tries to stay under, in bytes. The garbage collector works harder near it: the database's
+// compactions take and drop much memory while millions of files are made.
+const memoryAim = 384 << 20
+
+// limitMemory sets the aim, unless the user has set one ($GOMEMLIMIT).
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryAim)
+	}
 }
