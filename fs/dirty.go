@@ -261,8 +261,9 @@ func (i *inode) cut(size int64) error {
 		if err := i.cutChunk(index, in); err != nil {
 			return err
 		}
-	} else if c := i.chunks[index]; c != nil {
-		c.valid = c.valid.clip(in)
+	} else if c := i.chunks[index]; c != nil { // the store may have bytes there that an earlier cut hid
+		clear(c.buf[in:])
+		c.valid = c.valid.add(in, chunkSize)
 	}
 	if in == 0 {
 		i.dropFrom(index)

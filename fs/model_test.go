@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -238,4 +239,29 @@ func TestFileIsASliceOfBytes(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestBytesBehindACutAreZeros: what the store has of a chunk whose last bytes were cut off comes into view again when
+// the store's file grows before the chunk was written, and must not be read.
+func TestBytesBehindACutAreZeros(t *testing.T) {
+	check := func(t *testing.T, v *View) {
+		h := create(t, v, "f")
+		resize := func(size int64) {
+			_, err := v.SetAttr(t.Context(), h.Ino(), h, SetAttr{Size: &size})
+			require.NoError(t, err)
+		}
+		write(t, h, 0, strings.Repeat("x", chunkSize))
+		require.NoError(t, h.Flush(t.Context()))
+		resize(8192)
+		write(t, h, 3*chunkSize+5, "y")
+		resize(40000)
+		write(t, h, chunkSize, strings.Repeat("z", chunkSize)) // a whole chunk goes to the store at once
+		want := append(append(bytes.Repeat([]byte("x"), 8192), make([]byte, chunkSize-8192)...), bytes.Repeat([]byte("z"), chunkSize)...)
+		require.True(t, bytes.Equal(want, readAll(t, h, 2*chunkSize)))
+		require.NoError(t, h.Flush(t.Context()))
+		require.True(t, bytes.Equal(want, readAll(t, h, 2*chunkSize)))
+		h.Release(context.Background())
+	}
+	t.Run("memory", func(t *testing.T) { _, _, v := setup(t); check(t, v) })
+	t.Run("engine", func(t *testing.T) { _, _, v := engine(t); check(t, v) })
 }

@@ -25,18 +25,6 @@ func (s spans) add(from, to int) spans {
 	return slices.Replace(s, first, last, span{from, to})
 }
 
-// clip returns s without the positions from end on.
-func (s spans) clip(end int) spans {
-	for n := len(s); n > 0 && s[n-1].to > end; n = len(s) {
-		if s[n-1].from < end {
-			s[n-1].to = end
-			break
-		}
-		s = s[:n-1]
-	}
-	return s
-}
-
 // covers reports whether all of [from, to) is in s.
 func (s spans) covers(from, to int) bool {
 	for _, a := range s {

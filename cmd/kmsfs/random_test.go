@@ -29,7 +29,7 @@ func TestRandomOperations(t *testing.T) {
 		b.run("key", "create", "--alias", alias)
 	}
 	done := map[string]int{}
-	every := max(600, total/250)
+	every := 600 + total/300
 	for n := 1; n <= total; n++ {
 		op := m.choose()
 		done[op.name]++
