@@ -103,7 +103,7 @@ func (s *Service) ScheduleKeyDeletion(ctx context.Context, keyID string, days in
 		if days < MinDeletionDays || days > MaxDeletionDays {
 			return Errorf(ValidationException, "PendingWindowInDays is %d; it must be %d to %d.", days, MinDeletionDays, MaxDeletionDays)
 		}
-		m, err = s.backend.ScheduleKeyDeletion(ctx, a.keyID, days)
+		m, err = s.backend.ScheduleKeyDeletion(s.named(ctx), a.keyID, days)
 		return err
 	})
 	return m, err

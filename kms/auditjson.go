@@ -41,7 +41,8 @@ func (e *Event) appendRecord(b []byte, f *recordFacts) []byte {
 	b = append(b, `","readOnly":`...)
 	b = strconv.AppendBool(b, e.Operation.readOnly())
 	b = e.appendResources(b, f.names.Account)
-	b = append(b, `,"eventType":"AwsApiCall","managementEvent":`...)
+	b = appendField(b, "eventType", e.Operation.eventType())
+	b = append(b, `,"managementEvent":`...)
 	b = strconv.AppendBool(b, e.Object == nil)
 	b = appendField(b, "recipientAccountId", f.names.Account)
 	b = e.appendCategory(b)
@@ -200,6 +201,14 @@ func splitARN(arn string) (account, resource string, ok bool) {
 		return "", "", false
 	}
 	return account, resource, true
+}
+
+// eventType is CloudTrail's: whether somebody asked for it.
+func (op Operation) eventType() string {
+	if op == OpDeleteKey {
+		return "AwsServiceEvent"
+	}
+	return "AwsApiCall"
 }
 
 // readOnly is CloudTrail's view: whether an operation changes a key.

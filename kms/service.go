@@ -109,6 +109,13 @@ func (s *Service) record(ctx context.Context, e Event, err error) error {
 	}
 }
 
+// named names the caller, for a provider that notes who asked.
+func (s *Service) named(ctx context.Context) context.Context {
+	c := CallerFrom(ctx)
+	c.Principal = s.principals.of(c)
+	return WithCaller(ctx, c)
+}
+
 // arn is the ARN that keyID stands for, without asking the provider; what cannot be parsed stays as it is.
 func (s *Service) arn(keyID string) string {
 	if keyID == "" {

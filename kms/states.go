@@ -48,6 +48,7 @@ const (
 	OpGenerateMac              Operation = "GenerateMac"
 	OpVerifyMac                Operation = "VerifyMac"
 	OpGetPublicKey             Operation = "GetPublicKey"
+	OpDeleteKey                Operation = "DeleteKey" // by the service itself, when a deletion is due
 )
 
 // More operations on keys, and one that a grant may name though this package does not have it.

@@ -20,7 +20,7 @@ func (a *app) keyCommand() *cobra.Command {
 		a.keyRotation(), a.keyPolicy(), a.keyTag(), a.grantCommand(),
 		a.keyUse(), a.keyScheduleDeletion(),
 		a.keyVerb("cancel-deletion", "Stop a deletion; the key stays disabled", service.API.KeyCancelDeletion),
-		a.aliasCommand())
+		a.keyCertificate(), a.aliasCommand())
 }
 
 func (a *app) keyCreate() *cobra.Command {

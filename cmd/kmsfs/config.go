@@ -39,6 +39,7 @@ type Config struct {
 	Key         KeyConfig         `toml:"key"`
 	KeyPolicy   KeyPolicyConfig   `toml:"key-policy"`
 	KeyTag      KeyTagConfig      `toml:"key-tag"`
+	Certificate CertificateConfig `toml:"key-certificate"`
 	KeyRotation KeyRotationConfig `toml:"key-rotation"`
 	Grant       GrantConfig       `toml:"grant"`
 	Reencrypt   TreeConfig        `toml:"reencrypt"`
@@ -49,6 +50,8 @@ type Config struct {
 	Serve       ServeConfig       `toml:"serve"`
 	Env         EnvConfig         `toml:"env"`
 	Status      StatusConfig      `toml:"status"`
+
+	now func() time.Time // of tests; nil: time.Now
 }
 
 // MountConfig is how `kmsfs mount` mounts.

@@ -61,7 +61,7 @@ func (a *app) inProcess(ctx context.Context, o *owned) (context.Context, *connec
 	if err != nil {
 		return ctx, nil, errors.Join(err, o.Close())
 	}
-	svc := service.New(service.Options{Path: o.path, Version: programVersion(), Store: o.store, KMS: o.kms, Provider: o.provider, Files: f, Users: o.users, Logger: a.logger()})
+	svc := service.New(service.Options{Path: o.path, Version: programVersion(), Store: o.store, KMS: o.kms, Provider: o.provider, Certify: o.certifier(), Files: f, Users: o.users, Logger: a.logger()})
 	return ctx, &connection{API: svc, close: func() error { return errors.Join(f.Close(), o.Close()) }}, nil
 }
 

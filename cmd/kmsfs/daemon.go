@@ -43,7 +43,7 @@ func (a *app) runDaemon(ctx context.Context, store string, start starter, log *s
 	defer func() { err = errors.Join(err, f.Close()) }()
 	doors := newDoors(o, &a.cfg, log)
 	defer closeDoors(doors)
-	svc := service.New(service.Options{Path: store, Version: programVersion(), Store: o.store, KMS: o.kms, Provider: o.provider, Files: f,
+	svc := service.New(service.Options{Path: store, Version: programVersion(), Store: o.store, KMS: o.kms, Provider: o.provider, Certify: o.certifier(), Files: f,
 		Mounter: mounter(store, f.FS, log), Doors: doors, Users: o.users, Logger: log})
 	socket, err := service.SocketPath(store)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -25,6 +26,7 @@ type app struct {
 	origin     map[string]origin
 	stdout     io.Writer
 	stderr     io.Writer
+	now        func() time.Time // of tests; nil: time.Now
 }
 
 // run answers the exit code of a command line.
@@ -37,10 +39,15 @@ func run(args []string, stdout, stderr io.Writer) exit {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	a := &app{flags: Default(), stdout: stdout, stderr: stderr}
+	return a.run(ctx, args)
+}
+
+// run is one command line.
+func (a *app) run(ctx context.Context, args []string) exit {
 	root := a.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil {
 		a.report(cmd, err)

@@ -35,9 +35,9 @@ type remoteKeys struct {
 func (remoteKeys) Close() error { return nil }
 
 // openProvider opens the keys that the configuration asks for. sealing are the keys of records in the store, newest first.
-func openProvider(rec local.Records, sealing [][]byte, c *Config) (keyProvider, error) {
+func openProvider(rec local.Records, sealing [][]byte, c *Config, w local.Witness) (keyProvider, error) {
 	if c.KMS.Provider != providerAWS {
-		return local.Open(rec, sealing[0], local.Options{Former: sealing[1:], Region: c.KMS.Region, Account: c.KMS.Account})
+		return local.Open(rec, sealing[0], local.Options{Former: sealing[1:], Witness: w, Now: c.now, Region: c.KMS.Region, Account: c.KMS.Account})
 	}
 	p, err := awskms.Open(context.Background(), awskms.Options{Endpoint: c.KMS.Endpoint, Region: c.KMS.Region, Profile: c.KMS.Profile})
 	if err != nil {

@@ -116,7 +116,7 @@ func TestProviderSettings(t *testing.T) {
 	}
 	c := Default()
 	c.KMS.Provider, c.KMS.Endpoint = providerAWS, "http://kms.example.com"
-	_, err := openProvider(&kmstest.Records{}, [][]byte{bytes.Repeat([]byte{1}, kms.KeySize)}, &c)
+	_, err := openProvider(&kmstest.Records{}, [][]byte{bytes.Repeat([]byte{1}, kms.KeySize)}, &c, nil)
 	require.ErrorContains(t, err, "readable over the network")
 	require.Equal(t, exitConfig, exitCode(err))
 }

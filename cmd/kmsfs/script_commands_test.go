@@ -24,12 +24,13 @@ import (
 //	unlinked FILE                makes FILE, unlinks it and goes on using it by its descriptor
 //	emptydir DIR N               lists DIR a few names at a time, deleting each at once: it must see N names, each once
 //	rewriteblocks FILE STOP      writes 4 KiB blocks of FILE until STOP exists, then checks that FILE has the last of each
+//	kmsfslater DAYS ARG...       kmsfs with a clock that is DAYS days ahead
 //	rotatekilled STEP            replaces the root key of $KMSFS_STORE and kills itself after STEP
 //	rereads FILE STOP            reads FILE until STOP exists: it never changes
 //	withoutsync PROGRAM ARG...   runs a program whose fsyncs do nothing
 //	overseen SOCKET PROGRAM ARG...    runs a program whose system calls another process may refuse
 func scriptPrograms() map[string]func() {
-	all := map[string]func(){"kmsfs": main, "withoutsync": withoutSync, "overseen": overseenProgram}
+	all := map[string]func(){"kmsfs": main, "withoutsync": withoutSync, "overseen": overseenProgram, "kmsfslater": kmsfsLater}
 	for name, p := range map[string]struct {
 		args int
 		run  func([]string) error
@@ -269,22 +270,4 @@ func rereads(args []string) error {
 			return nil
 		}
 	}
-}
-
-func rotateKilled(args []string) error {
-	cfg := Default()
-	cfg.Store = os.Getenv("KMSFS_STORE")
-	r, err := cfg.rotationOf(cfg.Store)
-	if err != nil {
-		return err
-	}
-	r.done = func(step string) {
-		if step == args[0] {
-			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
-		}
-	}
-	if _, err := r.replace(cfg.Store+".key"+stagedSuffix, cfg.Store+".key"); err != nil {
-		return err
-	}
-	return fmt.Errorf("no step %q", args[0])
 }

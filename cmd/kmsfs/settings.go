@@ -41,6 +41,9 @@ func settingKeys() []string {
 	walk = func(prefix string, t reflect.Type) {
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			if f.Type.Kind() == reflect.Struct {
 				walk(prefix+f.Tag.Get("toml")+".", f.Type)
 				continue
@@ -127,6 +130,7 @@ func mustAnnotate(fs *pflag.FlagSet, name, key string) {
 // resolve fills a.cfg and a.origin for the command that runs.
 func (a *app) resolve(cmd *cobra.Command) error {
 	a.cfg, a.origin = Default(), map[string]origin{}
+	a.cfg.now = a.now
 	if err := a.loadFile(cmd); err != nil {
 		return err
 	}

@@ -23,17 +23,19 @@ const storeHeader = "kmsfs.store"
 
 // owned is a store that this process has open, with its key service.
 type owned struct {
-	path    string
-	store   *badgerstore.Store
-	kms     *kms.Service
-	keys    keyProvider
-	users   *users.Store
-	audit   *kms.FileAuditor
-	created bool // the store is new
+	path     string
+	store    *badgerstore.Store
+	kms      *kms.Service
+	keys     keyProvider
+	users    *users.Store
+	audit    *kms.FileAuditor
+	identity identity
+	created  bool // the store is new
 }
 
 // Close makes everything durable and lets other processes in.
 func (o *owned) Close() error {
+	o.identity.wipe()
 	return errors.Join(o.kms.Close(), o.keys.Close(), o.users.Close(), o.audit.Close(), o.store.Close())
 }
 
@@ -93,15 +95,15 @@ func (c *Config) openEngine(path string, root *rootKey, log *slog.Logger) (st *b
 
 // openKMS builds the key service over records that lie in the store.
 func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
-	var err error
-	o.keys, err = openProvider(o.store.Records(), ring.Secrets(keyring.KMS), c)
-	if err != nil {
-		return fmt.Errorf("open the KMS keys of the store: %w", err)
-	}
 	auditor, err := o.openAudit(ring.Newest(keyring.Audit).Secret, c, log)
 	if err != nil {
 		return err
 	}
+	o.keys, err = openProvider(o.store.Records(), ring.Secrets(keyring.KMS), c, o.witness(c, auditor, log))
+	if err != nil {
+		return errors.Join(fmt.Errorf("open the KMS keys of the store: %w", err), o.audit.Close())
+	}
+	o.identity = newIdentity(ring)
 	quotas, err := kms.ParseQuotas(c.KMS.Quotas)
 	if err != nil {
 		return &configError{fmt.Errorf("kms.quotas: %w", err)}
@@ -114,6 +116,7 @@ func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
 		Account:           c.KMS.Account,
 		Principal:         c.principalOf,
 		Quotas:            quotas,
+		Now:               c.now,
 	})
 	o.store.SetKMS(o.kms)
 	sealing := ring.Secrets(keyring.Users)

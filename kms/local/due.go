@@ -54,7 +54,7 @@ func (p *Provider) expire() { _ = p.DoDue(context.Background()) } // after a fai
 // DoDue destroys keys whose waiting period is over, rotates those whose time has come, and destroys imported material that
 // has expired. It runs by itself; after a failure, again in an hour.
 func (p *Provider) DoDue(ctx context.Context) error {
-	err := errors.Join(p.DeleteDue(ctx), p.changeDue(ctx))
+	err := errors.Join(p.deleteDue(ctx), p.changeDue(ctx))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.retry = time.Time{}

@@ -26,7 +26,8 @@ type Options struct {
 	Region, Account string           // "": kms.DefaultRegion, kms.DefaultAccount. ARNs of existing keys are kept.
 	Now             func() time.Time // nil: time.Now
 	// Former keys, which records that [Reseal] has not reached yet are sealed under, newest first. Copied.
-	Former [][]byte
+	Former  [][]byte
+	Witness Witness // nil: nobody is told of keys that are destroyed
 }
 
 // Provider is a kms.Backend.
@@ -40,12 +41,15 @@ type Provider struct {
 	names kms.Namer
 	now   func() time.Time
 
+	witness Witness
+
 	admin sync.Mutex
 
 	mu      sync.RWMutex // guards what follows
 	keys    map[string]*key
 	aliases map[string]alias
 	grants  map[string]*keyGrants // by key id
+	gone    map[string]gone       // by key id
 	timer   *time.Timer           // does what is due next; nil when nothing is
 	retry   time.Time             // when to try again what is due, after a failure
 	closed  bool
@@ -85,7 +89,7 @@ func Open(rec Records, sealing []byte, o Options) (*Provider, error) {
 	}
 	p := &Provider{
 		rec: rec, seals: newSeals(append([][]byte{sealing}, o.Former...)), names: kms.NewNamer(o.Region, o.Account), now: o.Now,
-		keys: map[string]*key{}, aliases: map[string]alias{}, grants: map[string]*keyGrants{},
+		keys: map[string]*key{}, aliases: map[string]alias{}, grants: map[string]*keyGrants{}, gone: map[string]gone{}, witness: o.Witness,
 	}
 	records, err := rec.Load()
 	if err != nil {
@@ -127,6 +131,9 @@ func (p *Provider) load(name string, sealed []byte) error {
 		return nil
 	case strings.HasPrefix(name, keyPrefix):
 		return p.loadKey(strings.TrimPrefix(name, keyPrefix), sealed)
+	case strings.HasPrefix(name, gonePrefix):
+		p.loadGone(name, strings.TrimPrefix(name, gonePrefix), sealed)
+		return nil
 	case strings.HasPrefix(name, grantPrefix):
 		return p.loadGrant(name, sealed)
 	case strings.HasPrefix(name, aliasPrefix):

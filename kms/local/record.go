@@ -47,8 +47,10 @@ type keyInfo struct {
 	Manager      string       `json:"manager"`
 	DeletionDate int64        `json:"deletion_date,omitempty"`
 	WindowDays   int          `json:"window_days,omitempty"`
-	Policy       string       `json:"policy,omitempty"` // as it was put; empty: AWS's default
-	Tags         []tag        `json:"tags,omitempty"`   // in ascending order of name
+	Scheduled    int64        `json:"scheduled,omitempty"`    // when the deletion was asked for
+	ScheduledBy  string       `json:"scheduled_by,omitempty"` // by whom: an IAM ARN
+	Policy       string       `json:"policy,omitempty"`       // as it was put; empty: AWS's default
+	Tags         []tag        `json:"tags,omitempty"`         // in ascending order of name
 	MultiRegion  bool         `json:"multi_region,omitempty"`
 	RotationDays int          `json:"rotation_days,omitempty"`
 	NextRotation int64        `json:"next_rotation,omitempty"`

@@ -57,6 +57,8 @@ type API interface {
 	// KeyScheduleDeletion refuses with [WouldLose] when the caller does not know what is lost.
 	KeyScheduleDeletion(context.Context, KeyDeletionRequest) (Key, error)
 	KeyCancelDeletion(context.Context, KeyID) (Key, error)
+	// KeyCertificate is about a key that was destroyed. Errors: [Unsupported], [BadRequest] for one that was not.
+	KeyCertificate(context.Context, KeyID) (kms.Certificate, error)
 	KeyPolicy(context.Context, KeyID) (KeyPolicy, error)
 	KeyPolicySet(context.Context, KeyPolicy) (KeyPolicy, error)
 	KeyTags(context.Context, KeyTagRequest) ([]kms.Tag, error)

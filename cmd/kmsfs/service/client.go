@@ -159,6 +159,10 @@ func (c *Client) KeyRotate(ctx context.Context, r KeyID) (Key, error) {
 	return invoke[Key](ctx, c, "KeyRotate", r, nil)
 }
 
+func (c *Client) KeyCertificate(ctx context.Context, r KeyID) (kms.Certificate, error) {
+	return invoke[kms.Certificate](ctx, c, "KeyCertificate", r, nil)
+}
+
 func (c *Client) KeyUse(ctx context.Context, r KeyID) (objstore.KeyUse, error) {
 	return invoke[objstore.KeyUse](ctx, c, "KeyUse", r, nil)
 }

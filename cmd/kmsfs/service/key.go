@@ -138,6 +138,14 @@ func (s *Service) KeyCancelDeletion(ctx context.Context, r KeyID) (Key, error) {
 	})
 }
 
+// KeyCertificate certifies that a key was destroyed.
+func (s *Service) KeyCertificate(ctx context.Context, r KeyID) (kms.Certificate, error) {
+	if s.Certify == nil {
+		return kms.Certificate{}, &Error{Code: Unsupported, Message: "the keys of this store are in another key service, which is who destroys and certifies them"}
+	}
+	return s.Certify(ctx, r.ID)
+}
+
 // change finds the key behind an alias first: AWS changes keys by id and ARN only, and so do providers.
 func (s *Service) change(ctx context.Context, r KeyID, do func(context.Context, string) error) (Key, error) {
 	m, err := s.KMS.DescribeKey(ctx, r.ID)

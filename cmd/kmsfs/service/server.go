@@ -62,6 +62,7 @@ func handlers(a API) map[string]handler {
 		"KeyDisable":          plain(a.KeyDisable),
 		"KeyRotate":           plain(a.KeyRotate),
 		"KeyUse":              plain(a.KeyUse),
+		"KeyCertificate":      plain(a.KeyCertificate),
 		"KeyScheduleDeletion": plain(a.KeyScheduleDeletion),
 		"KeyCancelDeletion":   plain(a.KeyCancelDeletion),
 		"KeyPolicy":           plain(a.KeyPolicy),

@@ -28,6 +28,8 @@ type Options struct {
 	Files   Files
 	// Provider says where the keys are, and how it is; nil: nothing is known.
 	Provider func() KeyProvider
+	// Certify certifies the destruction of a key; nil: this process cannot.
+	Certify func(ctx context.Context, keyID string) (kms.Certificate, error)
 	// Mounter makes mounts; nil where the process is no daemon.
 	Mounter Mounter
 	// Doors opens network doors; nil where the process is no daemon.
