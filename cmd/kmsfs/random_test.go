@@ -104,7 +104,7 @@ func (m *randomRun) syncMapped() {
 	for _, h := range m.open {
 		if h.file.mapped && h.write {
 			m.ok(h.Sync())
-			h.file.commit()
+			h.file.sync()
 		}
 	}
 }

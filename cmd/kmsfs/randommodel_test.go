@@ -22,6 +22,7 @@ type randomFile struct {
 	want    []byte
 	durable []byte // what is there when the daemon dies
 	shared  bool   // want and durable are one slice
+	changed bool   // since the last close of a descriptor that may write; a sync does not end it
 	mapped  bool   // was written through a mapping and not synced since
 	note    string // the attribute user.note; "": not there
 	key     string // the attribute user.sse-kms-key-id
@@ -29,6 +30,7 @@ type randomFile struct {
 
 // change makes want writable, size bytes long at least.
 func (f *randomFile) change(size int) {
+	f.changed = true
 	if f.shared {
 		f.want, f.shared = bytes.Clone(f.want), false
 	}
@@ -42,14 +44,19 @@ func (f *randomFile) resize(size int) {
 	f.want = f.want[:size:size]
 }
 
-// commit makes all that was written durable.
-func (f *randomFile) commit() { f.durable, f.shared, f.mapped = f.want, true, false }
+// sync makes all that was written durable.
+func (f *randomFile) sync() { f.durable, f.shared, f.mapped = f.want, true, false }
+
+// commit makes all that was written a version.
+func (f *randomFile) commit() {
+	f.sync()
+	f.changed = false
+}
 
 // crashed takes back what was not durable.
-func (f *randomFile) crashed() { f.want, f.shared, f.mapped = f.durable, true, false }
-
-// dirty reports whether there may be changes that no close or sync followed.
-func (f *randomFile) dirty() bool { return !f.shared }
+func (f *randomFile) crashed() {
+	f.want, f.shared, f.mapped, f.changed = f.durable, true, false, false
+}
 
 // randomHandle is an open file.
 type randomHandle struct {
@@ -99,8 +106,7 @@ func (m *randomRun) openOne() {
 	m.ok(err)
 	if f == nil {
 		m.created++
-		f = &randomFile{id: m.created, links: 1, want: []byte{}}
-		f.durable = []byte{}
+		f = &randomFile{id: m.created, links: 1, want: []byte{}, durable: []byte{}, changed: true}
 		m.names[name] = f
 	}
 	h.file = f
@@ -196,7 +202,7 @@ func (m *randomRun) fsync() {
 	} else {
 		m.ok(h.Sync())
 	}
-	h.file.commit()
+	h.file.sync()
 }
 
 func (m *randomRun) truncate() {
@@ -207,7 +213,7 @@ func (m *randomRun) truncate() {
 	f, size := m.names[name], m.position(randomSize)
 	m.note("truncate %s (%d) to %d", name, f.id, size)
 	m.ok(os.Truncate(m.b.path(name), int64(size)))
-	writing := slices.ContainsFunc(m.open, func(h *randomHandle) bool { return h.file == f && h.write && f.dirty() })
+	writing := slices.ContainsFunc(m.open, func(h *randomHandle) bool { return h.file == f && h.write && f.changed })
 	f.resize(size)
 	if !writing { // else it is part of what is unfinished
 		f.commit()
@@ -305,7 +311,7 @@ func (m *randomRun) mapWrite() {
 		h.file.mapped = true
 		if sync {
 			m.ok(unix.Msync(p, unix.MS_SYNC))
-			h.file.commit()
+			h.file.sync()
 		}
 	})
 }
