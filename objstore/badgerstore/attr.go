@@ -10,6 +10,10 @@ import (
 // maxXattrs bounds the extended attributes of one node: names and values together.
 const maxXattrs = 128 << 10
 
+// maxXattrNames bounds the names, each with a zero byte behind it: listxattr(2) lists 64 KiB. The difference is for
+// those that the root of a bucket lists and does not have.
+const maxXattrNames = 64<<10 - 256
+
 // SetAttr changes attributes. No version is made.
 func (s *Store) SetAttr(_ context.Context, ino objstore.Ino, c objstore.AttrChange) (*objstore.Node, error) {
 	var in *inode
@@ -76,18 +80,24 @@ func (in *inode) changeXattr(c objstore.XattrChange) error {
 	if delete(m, c.Name); c.Value != nil {
 		m[c.Name] = c.Value
 	}
-	if xattrBytes(m) > maxXattrs {
+	names, all := xattrBytes(m)
+	if all > maxXattrs {
 		return fail(objstore.XattrTooLarge, "the attributes of one file may have %d bytes together", maxXattrs)
+	}
+	if names > maxXattrNames {
+		return fail(objstore.XattrTooLarge, "the names of one file's attributes may have %d bytes together", maxXattrNames)
 	}
 	in.Xattrs = m
 	return nil
 }
 
-func xattrBytes(m map[string][]byte) (n int) {
+// xattrBytes is the size of a list of the names, and of names and values.
+func xattrBytes(m map[string][]byte) (names, all int) {
 	for k, v := range m {
-		n += len(k) + len(v)
+		names += len(k) + 1
+		all += len(k) + len(v)
 	}
-	return n
+	return names, all
 }
 
 // RemoveXattr removes one extended attribute.
