@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,8 @@ type rootState struct {
 	File       string `json:"file"`
 	Protection string `json:"protection"`
 	KDF        string `json:"kdf,omitempty"`
+	KMSKey     string `json:"kms_key,omitempty"`
+	Endpoint   string `json:"kms_endpoint,omitempty"`
 	ID         string `json:"id"`
 	Since      string `json:"since"` // when it came into use
 	Store      string `json:"store_id"`
@@ -51,8 +54,11 @@ func (a *app) rootStatus() *cobra.Command {
 		if f.Protected() {
 			s.Protection, s.KDF = protectPassphrase, f.KDF().String()
 		}
+		if k := f.Wrapped(); k != nil {
+			s.Protection, s.KMSKey, s.Endpoint = strings.TrimSuffix(protectAWS, ":"), k.Key, a.cfg.rootEndpoint(k)
+		}
 		return a.print(s, func(w io.Writer) {
-			fields(w, "root key:", s.File, "id:", s.ID, "in use since:", s.Since, "protection:", s.Protection, "passphrase:", s.KDF,
+			fields(w, "root key:", s.File, "id:", s.ID, "in use since:", s.Since, "protection:", s.Protection, "passphrase:", s.KDF, "kms key:", s.KMSKey, "kms endpoint:", s.Endpoint,
 				"store id:", s.Store, "signs as:", s.Signer)
 		})
 	})
@@ -80,7 +86,7 @@ func (a *app) rootChange() *cobra.Command {
 			return &service.Error{Code: service.Unsupported, Message: "the root key is a credential of systemd; change it where the unit takes it from"}
 		}
 		if !a.given("root.protection") {
-			return usagef("say what is to protect the root key: --protection passphrase or --protection none")
+			return usagef("say what is to protect the root key: --protection passphrase, --protection aws:KEY or --protection none")
 		}
 		ring, err := a.existingKeyring(store)
 		if err != nil {
@@ -90,21 +96,21 @@ func (a *app) rootChange() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.changeRoot(path, f)
+		return a.changeRoot(path, f, ring.Head().Store)
 	})
-	a.flag(cmd, "root.protection", "", "none, or passphrase (argon2id)")
+	a.protectionFlags(cmd)
 	a.flag(cmd, "root.new-passphrase-file", "", "read the new passphrase from this file")
 	return cmd
 }
 
-func (a *app) changeRoot(path string, f *local.RootFile) error {
+func (a *app) changeRoot(path string, f *local.RootFile, store string) error {
 	defer f.Wipe()
-	root, err := a.cfg.openRoot(path, f)
+	root, err := a.cfg.openRoot(path, f, store)
 	if err != nil {
 		return err
 	}
 	defer root.wipe()
-	content, err := a.cfg.rootContent(root.secret, a.changedPassphrase)
+	content, err := a.cfg.rootContent(root.secret, store, a.changedPassphrase)
 	if err != nil {
 		return err
 	}
@@ -150,8 +156,14 @@ func (a *app) rootRecover() *cobra.Command {
 		a.line("the root key %s is back (id %s)", path, local.RootKeyID(root))
 		return nil
 	})
-	a.flag(cmd, "root.protection", "", "none, or passphrase (argon2id)")
+	a.protectionFlags(cmd)
 	return cmd
+}
+
+// protectionFlags are how a root key file that is made is protected.
+func (a *app) protectionFlags(cmd *cobra.Command) {
+	a.flag(cmd, "root.protection", "", "none, passphrase (argon2id), or aws:KEY: wrapped by a key of AWS KMS or a service like it")
+	a.flag(cmd, "root.kms-endpoint", "", "URL of the key service of aws:KEY; empty: AWS's own")
 }
 
 // recoverTo makes the root key file, when it is the store's root key, and answers its path.
@@ -172,7 +184,7 @@ func (a *app) recoverTo(store string, root []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	content, err := a.cfg.rootContent(root, func() ([]byte, error) { return a.cfg.newPassphrase(path) })
+	content, err := a.cfg.rootContent(root, ring.Head().Store, func() ([]byte, error) { return a.cfg.newPassphrase(path) })
 	if err != nil {
 		return "", err
 	}

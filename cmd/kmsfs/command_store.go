@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) initCommand() *cobra.Command {
-	return command("init", "Make a store and its root key", cobra.NoArgs, func(ctx context.Context, _ []string) error {
+	cmd := command("init", "Make a store and its root key", cobra.NoArgs, func(ctx context.Context, _ []string) error {
 		path, err := a.cfg.StorePath()
 		if err != nil {
 			return err
@@ -47,6 +47,8 @@ func (a *app) initCommand() *cobra.Command {
 			}
 		})
 	})
+	a.protectionFlags(cmd)
+	return cmd
 }
 
 func (a *app) statusCommand() *cobra.Command {

@@ -248,7 +248,7 @@ func (c *Config) problems() []problem {
 	check(c.Bucket.ExpireNoncurrent >= 0, "bucket.expire-noncurrent", "%s is negative", c.Bucket.ExpireNoncurrent)
 	check(c.KMS.BucketKeyLifetime > 0, "kms.bucket-key-lifetime", "%s is not positive", c.KMS.BucketKeyLifetime)
 	check(isAccount(c.KMS.Account), "kms.account", "%q is not 12 digits", c.KMS.Account)
-	oneOf("root.protection", c.Root.Protection, protectNone, protectPassphrase)
+	check(validProtection(c.Root.Protection), "root.protection", "%q is none of %s, %s, %sKEY", c.Root.Protection, protectNone, protectPassphrase, protectAWS)
 	oneOf("audit.data-events", c.Audit.Data, dataNone, dataRead, dataWrite, dataAll)
 	check(c.Audit.Lines >= 0, "audit.lines", "%d is negative", c.Audit.Lines)
 	check(c.KMS.Region != "", "kms.region", "must not be empty")

@@ -30,6 +30,8 @@ func hints() []advice {
 		{service.NoRootKey, "put the root key back from where you keep its copy, or make it anew from the recovery kit (kmsfs root recover KIT), or name its file in $KMSFS_ROOT_KEY; without it the data is lost"},
 		{local.ErrPassphrase, "give the passphrase that the root key file was last changed to; or make the file anew: kmsfs root recover KIT"},
 		{service.WrongRootKey, "name the file with the right root key in $KMSFS_ROOT_KEY; if {store}.key was replaced, put the right one back, or make it anew from its recovery kit: kmsfs root recover KIT"},
+		{service.RootKMS, "the store opens when that key service can be reached and allows Decrypt with the key: check its endpoint (root.kms-endpoint), the key's state and the AWS credentials; " +
+			"if it is gone for good, move {store}.key away and run: kmsfs root recover KIT --protection none"},
 		{service.NoKeyring, "put kmsfs.keyring back into {store} from a backup of the store; without it the root key opens nothing, and the data is lost"},
 		{service.OpenRootKey, "chmod 600 {store}.key, and make a new store if someone else may have read it"},
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},
@@ -97,11 +99,18 @@ func adviceFor(err error, store string) string {
 	switch {
 	case errors.As(err, &usage):
 		return "" // the usage line stands there already
+	case errors.Is(err, service.RootKMS): // its key is not one of this store
+		return adviceOn(service.RootKMS, store)
 	case errors.As(err, &state) && state.Code == kms.KMSInvalidStateException:
 		return stateHint(state.State)
 	case errors.Is(err, service.Busy):
 		return busyHint(err)
 	}
+	return adviceOn(err, store)
+}
+
+// adviceOn is the first row of the table that fits.
+func adviceOn(err error, store string) string {
 	for _, a := range hints() {
 		if errors.Is(err, a.when) {
 			return strings.ReplaceAll(a.text, "{store}", store)

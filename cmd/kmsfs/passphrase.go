@@ -151,7 +151,7 @@ func (c *Config) handOver(store string) error {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		if c.Root.Protection == protectNone {
+		if c.Root.Protection != protectPassphrase {
 			return nil
 		}
 		return &configError{errors.New("a new root key with a typed passphrase is made by `kmsfs init` only; run that first")}

@@ -23,7 +23,9 @@ const (
 
 // RootConfig is about the root key.
 type RootConfig struct {
-	Protection        string `toml:"protection"`          // of a root key file that is made or changed
+	Protection        string `toml:"protection"`          // of a root key file that is made or changed: none, passphrase, aws:KEY
+	KMSEndpoint       string `toml:"kms-endpoint"`        // of the key service of aws:KEY; empty: what the file says, or AWS's own
+	KMSProfile        string `toml:"kms-profile"`         // of AWS's configuration files
 	PassphraseFile    string `toml:"passphrase-file"`     // holds the passphrase
 	PassphraseCommand string `toml:"passphrase-command"`  // prints the passphrase
 	NewPassphraseFile string `toml:"new-passphrase-file"` // of `root change`: holds the new one; empty: ask
@@ -77,7 +79,7 @@ func (c *Config) loadRoot(store string) (*rootKey, error) {
 		return nil, err
 	}
 	defer f.Wipe()
-	return c.openRoot(path, f)
+	return c.openRoot(path, f, ring.Head().Store)
 }
 
 // findRoot reads the file with the root key that the keyring is sealed under: the configured one, or the one that a rotation
@@ -105,8 +107,11 @@ func (c *Config) findRoot(store string, ring *keyring.File) (path string, f *loc
 		path, f.ID(), store, h.Root, timeText(h.Since))}
 }
 
-// openRoot gets the root key out of its file.
-func (c *Config) openRoot(path string, f *local.RootFile) (*rootKey, error) {
+// openRoot gets the root key out of its file. store is the identity of the store that it shall open; empty: it is new.
+func (c *Config) openRoot(path string, f *local.RootFile, store string) (*rootKey, error) {
+	if f.Wrapped() != nil {
+		return c.unwrapRoot(path, f, store)
+	}
 	r := &rootKey{}
 	var err error
 	r.secret, err = f.Open(func() ([]byte, error) {
@@ -153,7 +158,7 @@ func (c *Config) rootOf(store string, storeExists bool) (*rootKey, error) {
 			return nil, err
 		}
 		defer f.Wipe()
-		return c.openRoot(path, f)
+		return c.openRoot(path, f, "")
 	}
 	return c.makeRoot(path)
 }
@@ -167,16 +172,19 @@ func (c *Config) makeRoot(path string) (*rootKey, error) {
 		secret, _, err := local.LoadOrCreateRootKey(path)
 		return &rootKey{secret: secret}, err
 	}
-	r := &rootKey{secret: local.NewRootKey()}
-	content, err := c.rootContent(r.secret, func() ([]byte, error) { return c.newPassphrase(path) })
+	r := &rootKey{secret: local.NewRootKey(), store: keyring.NewID()}
+	content, err := c.rootContent(r.secret, r.store, func() ([]byte, error) { return c.newPassphrase(path) })
 	if err == nil {
 		err = local.CreateRootFile(path, content)
 	}
 	return r, err
 }
 
-// rootContent is a root key file as the configured protection makes it.
-func (c *Config) rootContent(root []byte, passphrase func() ([]byte, error)) ([]byte, error) {
+// rootContent is a root key file as the configured protection makes it, for the store with this identity.
+func (c *Config) rootContent(root []byte, store string, passphrase func() ([]byte, error)) ([]byte, error) {
+	if key, ok := strings.CutPrefix(c.Root.Protection, protectAWS); ok {
+		return c.wrapRoot(root, key, c.Root.KMSEndpoint, store)
+	}
 	if c.Root.Protection == protectNone {
 		return local.PlainRootFile(root), nil
 	}

@@ -134,7 +134,10 @@ func (r *rotation) stage(staged, final string, file []byte) error {
 
 // content makes a file of the new root key with the protection that the present one has.
 func (r *rotation) content(present *local.RootFile, root []byte) ([]byte, error) {
-	if !present.Protected() {
+	switch w := present.Wrapped(); {
+	case w != nil:
+		return r.cfg.wrapRoot(root, w.Key, r.cfg.rootEndpoint(w), r.ring.Store)
+	case !present.Protected():
 		return local.PlainRootFile(root), nil
 	}
 	return local.SealRootFile(root, bytes.Clone(r.old.passphrase), present.KDF())
@@ -147,6 +150,9 @@ func (r *rotation) opens(staged string, root []byte) error {
 		return err
 	}
 	defer f.Wipe()
+	if f.Wrapped() != nil {
+		return nil // wrapRoot proved it
+	}
 	back, err := f.Open(func() ([]byte, error) { return bytes.Clone(r.old.passphrase), nil })
 	defer kms.Wipe(back)
 	if err == nil && !bytes.Equal(back, root) {

@@ -51,15 +51,16 @@ func RootKeyID(root []byte) string { return fmt.Sprintf("%x", Derive(root, label
 
 // RootFile is the content of a root key file, in either form.
 type RootFile struct {
-	plain  []byte // the key itself; nil with a passphrase
-	id     string
-	kdf    KDF
-	salt   []byte
-	sealed []byte
+	plain   []byte // the key itself; nil where it is protected
+	id      string
+	wrapped *WrappedRoot // by a key service
+	kdf     KDF          // with a passphrase, as what follows
+	salt    []byte
+	sealed  []byte
 }
 
 // Protected reports whether a passphrase is needed.
-func (f *RootFile) Protected() bool { return f.plain == nil }
+func (f *RootFile) Protected() bool { return f.plain == nil && f.wrapped == nil }
 
 // KDF is the passphrase's; of a plain key nothing.
 func (f *RootFile) KDF() KDF { return f.kdf }
@@ -72,7 +73,10 @@ func (f *RootFile) Wipe() { kms.Wipe(f.plain) }
 
 // Open answers the root key. passphrase is asked only where there is one, and wiped. Error: [ErrPassphrase].
 func (f *RootFile) Open(passphrase func() ([]byte, error)) ([]byte, error) {
-	if !f.Protected() {
+	switch {
+	case f.wrapped != nil:
+		return nil, errors.New("root key: it is wrapped by a key service, which has to unwrap it")
+	case !f.Protected():
 		return bytes.Clone(f.plain), nil
 	}
 	p, err := passphrase()
@@ -142,6 +146,9 @@ func parseSealed(text, name string) (*RootFile, error) {
 	title, _, _ := strings.Cut(text, "\n")
 	if title != rootFileTitle {
 		return nil, fmt.Errorf("root key: %s is a %q; this release knows %q", name, title, rootFileTitle)
+	}
+	if isWrapped(text) {
+		return parseWrapped(text, name)
 	}
 	f := &RootFile{}
 	var salt, sealed string

@@ -21,6 +21,7 @@ const (
 	NoRootKey    Code = "NoRootKey"    // the store is there but its root key is not
 	WrongRootKey Code = "WrongRootKey" // the root key is not this store's
 	OpenRootKey  Code = "OpenRootKey"  // others can read the root key
+	RootKMS      Code = "RootKMS"      // the key service that wraps the root key refuses, or is away
 	NoKeyring    Code = "NoKeyring"    // the store's keyring is missing or damaged
 	NewerFormat  Code = "NewerFormat"  // a later version wrote the store
 	BadMount     Code = "BadMount"     // the mount point cannot be used
@@ -37,7 +38,7 @@ const (
 
 // Codes lists every code, so that tests can find a hole in a table.
 func Codes() []Code {
-	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey, NoKeyring,
+	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey, RootKMS, NoKeyring,
 		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose}
 }
 
