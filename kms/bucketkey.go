@@ -13,7 +13,7 @@ var (
 // wrapByBucketKey seals key by the caller's bucket-level key of keyID, which one GenerateDataKey makes when there is
 // none, and completes env.
 func (s *Service) wrapByBucketKey(ctx context.Context, env *Envelope, full Context, keyID string, key []byte) error {
-	a, err := s.admitBucketKey(ctx, OpGenerateDataKey, keyOrManaged(keyID), full)
+	a, err := s.admitBucketKey(ctx, OpGenerateDataKey, s.orDefault(keyID), full)
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,9 @@ func (s *Service) decrypt(ctx context.Context, in DecryptInput, q *question) (ou
 	}
 	s.calls.Add(1)
 	in.KeyID = a.keyID
-	out, err = s.backend.Decrypt(ctx, in)
+	if out, err = s.backend.Decrypt(ctx, in); err == nil {
+		err = s.admitOpened(ctx, *q, out.KeyARN)
+	}
 	return out, either(out.KeyARN, a.keyARN), err
 }
 
@@ -149,6 +151,10 @@ func (s *Service) reEncrypt(ctx context.Context, in ReEncryptInput, viaS3 bool, 
 	}
 	s.calls.Add(1)
 	out, err := s.backend.ReEncrypt(ctx, in)
+	if err == nil {
+		from := question{op: OpReEncryptFrom, keyID: in.SourceKeyID, context: in.SourceContext, tokens: in.GrantTokens, viaS3: viaS3}
+		err = s.admitOpened(ctx, from, out.SourceKeyARN)
+	}
 	e.KeyARN, e.SourceKeyARN = either(out.KeyARN, e.KeyARN), either(out.SourceKeyARN, e.SourceKeyARN)
 	return out, err
 }
@@ -159,7 +165,7 @@ func (s *Service) admitReEncrypt(ctx context.Context, in *ReEncryptInput, viaS3 
 	to := question{op: OpReEncryptTo, keyID: in.KeyID, context: in.Context, tokens: in.GrantTokens, viaS3: viaS3}
 	if a, err := s.backend.Access(ctx, in.SourceKeyID, in.Blob); err == nil && a != nil {
 		b, err := s.backend.Access(ctx, in.KeyID, nil)
-		same := err == nil && a.Key.ARN == b.Key.ARN
+		same := err == nil && b != nil && a.Key.ARN == b.Key.ARN
 		from.extra = map[string]string{"kms:reencryptonsamekey": strconv.FormatBool(same)}
 		to.extra = from.extra
 	}

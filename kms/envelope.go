@@ -28,7 +28,7 @@ type Envelope struct {
 	Wrapped     []byte  // with a bucket key: the data key, sealed by the bucket-level key
 }
 
-// EnvelopeRequest says how a data key shall be wrapped. KeyID has any form; "" is [ManagedAlias].
+// EnvelopeRequest says how a data key shall be wrapped. KeyID has any form; "" is the default key.
 // BucketKey is ignored but with aws:kms, as S3 does.
 type EnvelopeRequest struct {
 	Algorithm            string
@@ -96,7 +96,7 @@ func (s *Service) newKMSDataKey(ctx context.Context, r EnvelopeRequest) ([]byte,
 	if err != nil {
 		return nil, Envelope{}, err
 	}
-	k, err := s.generateAs(ctx, GenerateDataKeyInput{KeyID: keyOrManaged(r.KeyID), Context: full, Bytes: size}, true)
+	k, err := s.generateAs(ctx, GenerateDataKeyInput{KeyID: s.orDefault(r.KeyID), Context: full, Bytes: size}, true)
 	if err != nil {
 		return nil, Envelope{}, err
 	}
@@ -114,7 +114,7 @@ func (s *Service) newEnvelope(ctx context.Context, r EnvelopeRequest, op Operati
 		full, err = r.Context.full(env.ResourceARN)
 	}
 	if err != nil {
-		return Envelope{}, nil, s.record(ctx, Event{Operation: op, KeyARN: s.arn(keyOrManaged(r.KeyID))}, err)
+		return Envelope{}, nil, s.record(ctx, Event{Operation: op, KeyARN: s.arn(s.orDefault(r.KeyID))}, err)
 	}
 	return env, full, nil
 }
@@ -127,13 +127,6 @@ func forObject(ctx context.Context, arn string) context.Context {
 	}
 	c.Path = strings.TrimPrefix(arn, BucketARN(""))
 	return WithCaller(ctx, c)
-}
-
-func keyOrManaged(keyID string) string {
-	if keyID == "" {
-		return ManagedAlias
-	}
-	return keyID
 }
 
 // OpenDataKey unwraps the data key of env for ctx's caller: one Decrypt, or with a bucket key one in each lifetime.
@@ -214,10 +207,10 @@ func (s *Service) reEncryptEnvelope(ctx context.Context, env Envelope, to Envelo
 	}
 	source, err := env.Context.full(env.ResourceARN)
 	if err != nil {
-		return Envelope{}, s.record(ctx, Event{Operation: OpReEncrypt, KeyARN: s.arn(keyOrManaged(to.KeyID)), SourceKeyARN: env.KeyARN}, err)
+		return Envelope{}, s.record(ctx, Event{Operation: OpReEncrypt, KeyARN: s.arn(s.orDefault(to.KeyID)), SourceKeyARN: env.KeyARN}, err)
 	}
 	r, err := s.reEncryptAs(ctx, ReEncryptInput{
-		Blob: env.Blob, SourceKeyID: env.KeyARN, SourceContext: source, KeyID: keyOrManaged(to.KeyID), Context: full,
+		Blob: env.Blob, SourceKeyID: env.KeyARN, SourceContext: source, KeyID: s.orDefault(to.KeyID), Context: full,
 	}, true)
 	if err != nil {
 		return Envelope{}, err
@@ -239,7 +232,7 @@ func (s *Service) wrap(ctx context.Context, key []byte, to EnvelopeRequest) (Env
 		err := s.wrapByBucketKey(ctx, &env, full, to.KeyID, key)
 		return env, err
 	}
-	c, err := s.encryptAs(ctx, EncryptInput{KeyID: keyOrManaged(to.KeyID), Context: full, Plaintext: key}, true)
+	c, err := s.encryptAs(ctx, EncryptInput{KeyID: s.orDefault(to.KeyID), Context: full, Plaintext: key}, true)
 	env.KeyARN, env.Blob = c.KeyARN, c.Blob
 	return env, err
 }

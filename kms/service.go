@@ -26,6 +26,11 @@ type Options struct {
 	// are the account's root user, others have their login name.
 	Principal func(uid uint32) string
 	Quotas    Quotas // nil: none
+	// DefaultKey is for aws:kms without a key id: any form of one; "": [ManagedAlias].
+	DefaultKey string
+	// External: the keys are another service's, where [ManagedAlias] is its own S3's. DefaultKey stands in for that, and "" is
+	// [ExternalAlias], whose key is made when it is missing.
+	External bool
 }
 
 // Service is the key service as its users see it. It may be used concurrently.
@@ -38,6 +43,7 @@ type Service struct {
 	principals *principals
 	quotas     *buckets
 	uses       *lastUses
+	defaultKey *defaultKey
 	viaS3      string // kms:ViaService of uses by S3
 	calls      atomic.Int64
 
@@ -61,6 +67,7 @@ func NewService(b Backend, o Options) *Service {
 		principals:  newPrincipals(names.Account, o.Principal),
 		quotas:      newBuckets(o.Quotas, o.Now),
 		uses:        newLastUses(o.Now()),
+		defaultKey:  newDefaultKey(o),
 		viaS3:       "s3." + names.Region + ".amazonaws.com",
 		serviceKeys: newServiceKeys(o.ServiceKeys),
 		bucketKeys:  newBucketKeys(o.BucketKeyLifetime, o.Now),
@@ -136,17 +143,18 @@ func (s *Service) known(answered, asked string) string {
 	return s.arn(asked)
 }
 
-// ResolveKey finds the key behind any form of key id, "" meaning [ManagedAlias], and checks that S3 can encrypt with
+// ResolveKey finds the key behind any form of key id, "" meaning the default key, and checks that S3 can encrypt with
 // it. Whether the caller may, is decided when he does, because the encryption context counts. Only a refusal is recorded.
 //
 // Errors: [NotFoundException], [InvalidKeyUsageException], [DisabledException], [KMSInvalidStateException].
 func (s *Service) ResolveKey(ctx context.Context, keyID string) (KeyMetadata, error) {
-	if keyID == "" {
-		keyID = ManagedAlias
-	}
+	keyID = s.orDefault(keyID)
 	m, err := KeyMetadata{}, validateKeyID(keyID)
 	if err == nil {
 		m, err = s.backend.DescribeKey(ctx, keyID)
+	}
+	if s.defaultKey.make && keyID == s.defaultKey.id && errors.Is(err, NotFoundException) {
+		m, err = s.makeDefaultKey(ctx)
 	}
 	if err == nil {
 		err = CheckUse(OpGenerateDataKey, m)

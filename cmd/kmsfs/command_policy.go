@@ -17,24 +17,55 @@ import (
 
 func (a *app) keyPolicy() *cobra.Command {
 	cmd := command("policy KEY", "Print the policy of a key, or replace it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		if a.cfg.KeyPolicy.Set == "" {
-			return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.KeyPolicy, error) {
-				return s.KeyPolicy(ctx, service.KeyID{ID: args[0]})
-			}, func(p service.KeyPolicy) { a.line("%s", strings.TrimRight(p.Policy, "\n")) })
+		c := &a.cfg.KeyPolicy
+		switch {
+		case c.Remove && (!c.Here || c.Set != ""):
+			return usagef("--remove goes with --here alone: every key has a policy of its own")
+		case c.Remove:
+			return a.setPolicy(ctx, service.KeyPolicy{ID: args[0], Here: true})
+		case c.Set == "":
+			return a.showPolicy(ctx, service.KeyPolicyRequest{ID: args[0], Here: c.Here})
 		}
-		text, err := readPolicy(a.cfg.KeyPolicy.Set)
+		text, err := readPolicy(c.Set)
 		if err != nil {
 			return err
 		}
-		return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.KeyPolicy, error) {
-			return s.KeyPolicySet(ctx, service.KeyPolicy{ID: args[0], Policy: text})
-		}, func(p service.KeyPolicy) { a.line("%s has a new policy; it is in force", p.ID) })
+		return a.setPolicy(ctx, service.KeyPolicy{ID: args[0], Policy: text, Here: c.Here})
 	})
 	cmd.Long = "policy prints who may do what with a key, in AWS's JSON language. --set FILE, or --set - for standard input,\n" +
 		"replaces it at once. A user is arn:aws:iam::ACCOUNT:user/NAME: on a mount the name of the process's uid, at a door\n" +
-		"the user of the access key. root and the owner of the store are arn:aws:iam::ACCOUNT:root."
+		"the user of the access key. root and the owner of the store are arn:aws:iam::ACCOUNT:root.\n\n" +
+		"A key that is in another KMS has its policy there, for the one user that this program is there. --here is about a\n" +
+		"second policy, kept in this store, that tells the users of this machine apart: both have to allow a use. Without one, who\n" +
+		"may use the mount may use the key."
 	a.flag(cmd, "key-policy.set", "", "file with the new policy; - is standard input")
+	a.flag(cmd, "key-policy.here", "", "the policy of this store, for a key that is in another KMS")
+	a.flag(cmd, "key-policy.remove", "", "with --here: remove that policy")
 	return cmd
+}
+
+func (a *app) showPolicy(ctx context.Context, r service.KeyPolicyRequest) error {
+	return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.KeyPolicy, error) {
+		return s.KeyPolicy(ctx, r)
+	}, func(p service.KeyPolicy) {
+		if p.Policy == "" {
+			a.line("%s has no policy here", p.ID)
+			return
+		}
+		a.line("%s", strings.TrimRight(p.Policy, "\n"))
+	})
+}
+
+func (a *app) setPolicy(ctx context.Context, p service.KeyPolicy) error {
+	return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.KeyPolicy, error) {
+		return s.KeyPolicySet(ctx, p)
+	}, func(p service.KeyPolicy) {
+		if p.Policy == "" {
+			a.line("%s has no policy here any more", p.ID)
+			return
+		}
+		a.line("%s has a new policy; it is in force", p.ID)
+	})
 }
 
 // readPolicy reads a policy and checks its grammar. The error shows the line with the mistake.

@@ -75,6 +75,8 @@ type KMSConfig struct {
 	Provider          string   `toml:"provider"`            // where the keys are: local or aws
 	Endpoint          string   `toml:"endpoint"`            // of the provider aws; empty: AWS's own
 	Profile           string   `toml:"profile"`             // of AWS's configuration files; empty: as AWS's tools choose it
+	ProviderMoved     bool     `toml:"provider-moved"`      // another provider than the store was last used with is what is wanted
+	DefaultKey        string   `toml:"default-key"`         // for aws:kms without a key id; empty: alias/aws/s3, or alias/kmsfs-s3 elsewhere
 	Region            string   `toml:"region"`              // in key ARNs
 	Account           string   `toml:"account"`             // in key ARNs: 12 digits
 	BucketKeyLifetime Duration `toml:"bucket-key-lifetime"` // how long a bucket key is used after it was unwrapped
@@ -91,7 +93,9 @@ type KeyConfig struct {
 
 // KeyPolicyConfig is what `kmsfs key policy` puts.
 type KeyPolicyConfig struct {
-	Set string `toml:"set"` // file, or - for standard input
+	Set    string `toml:"set"`    // file, or - for standard input
+	Here   bool   `toml:"here"`   // that of this store, for a key that is elsewhere
+	Remove bool   `toml:"remove"` // with Here
 }
 
 // KeyTagConfig is what `kmsfs key tag` removes.

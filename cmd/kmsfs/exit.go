@@ -99,7 +99,7 @@ func exitCode(err error) exit {
 		return exitUsage
 	case errors.As(err, &partial):
 		return exitPartial
-	case errors.As(err, &config):
+	case errors.As(err, &config), isAny(err, service.OtherKMS):
 		return exitConfig
 	case errors.As(err, &damage), isAny(err, service.WrongRootKey, service.NoKeyring, objstore.IntegrityError,
 		kms.InvalidCiphertextException, kms.IncorrectKeyException):

@@ -38,6 +38,7 @@ func TestExitCodes(t *testing.T) {
 		{&objstore.Error{Code: objstore.IntegrityError}, exitIntegrity},
 		{&service.Error{Code: service.WrongRootKey}, exitIntegrity},
 		{&service.Error{Code: service.NoKeyring}, exitIntegrity},
+		{&service.Error{Code: service.OtherKMS}, exitConfig},
 		{&damageError{"x"}, exitIntegrity},
 		{&service.Error{Code: service.Busy}, exitBusy},
 		{&mountPointError{code: service.Stale}, exitBusy},

@@ -32,6 +32,7 @@ func hints() []advice {
 		{service.WrongRootKey, "name the file with the right root key in $KMSFS_ROOT_KEY; if {store}.key was replaced, put the right one back, or make it anew from its recovery kit: kmsfs root recover KIT"},
 		{service.RootKMS, "the store opens when that key service can be reached and allows Decrypt with the key: check its endpoint (root.kms-endpoint), the key's state and the AWS credentials; " +
 			"if it is gone for good, move {store}.key away and run: kmsfs root recover KIT --protection none"},
+		{service.OtherKMS, "correct kms.provider and kms.endpoint; if that KMS has moved, set kms.provider-moved = true once"},
 		{service.NoKeyring, "put kmsfs.keyring back into {store} from a backup of the store; without it the root key opens nothing, and the data is lost"},
 		{service.OpenRootKey, "chmod 600 {store}.key, and make a new store if someone else may have read it"},
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},

@@ -24,7 +24,7 @@ const (
 
 // layers is the table of allowed imports of code that is shipped. Dependencies point down only.
 func layers() map[string]layer {
-	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/awskms", "kms/kmsapi", "kms/keyring", "kms/local", "kms/policy", "kms/resilient", "kms/users",
+	program := []string{"cmd/kmsfs/service", "fs", "fs/fusefs", "kms", "kms/awskms", "kms/guarded", "kms/kmsapi", "kms/keyring", "kms/local", "kms/policy", "kms/resilient", "kms/users",
 		"objstore", "objstore/badgerstore", "xattr"}
 	return map[string]layer{
 		"kms":                          {ours: []string{"kms/policy"}},
@@ -35,6 +35,7 @@ func layers() map[string]layer {
 		"kms/users":                    {ours: []string{"kms", "kms/sigv4"}},
 		"kms/kmsapi":                   {ours: []string{"kms", "kms/policy", "kms/sigv4", "kms/users"}},
 		"kms/awskms":                   {ours: []string{"kms"}, theirs: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+		"kms/guarded":                  {ours: []string{"kms", "kms/policy"}},
 		"kms/resilient":                {ours: []string{"kms"}},
 		"kms/kmstest":                  {ours: []string{"kms", "kms/local", "kms/policy"}, theirs: []string{"github.com/stretchr/testify"}},
 		"xattr":                        {},

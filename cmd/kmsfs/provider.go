@@ -9,6 +9,7 @@ import (
 	"kmsfs/cmd/kmsfs/service"
 	"kmsfs/kms"
 	"kmsfs/kms/awskms"
+	"kmsfs/kms/guarded"
 	"kmsfs/kms/local"
 	"kmsfs/kms/resilient"
 )
@@ -27,23 +28,57 @@ type keyProvider interface {
 
 // remoteKeys are the keys of a service somewhere else, which may be away.
 type remoteKeys struct {
-	*resilient.Backend
-	where string
+	*guarded.Backend // tells the users of this machine apart, whom that service does not know
+	service          *resilient.Backend
+	where            string
 }
 
 // Close is for keyProvider: there is nothing to close.
 func (remoteKeys) Close() error { return nil }
 
 // openProvider opens the keys that the configuration asks for. sealing are the keys of records in the store, newest first.
-func openProvider(rec local.Records, sealing [][]byte, c *Config, w local.Witness) (keyProvider, error) {
+func (o *owned) openProvider(sealing [][]byte, c *Config, w local.Witness) (keyProvider, error) {
+	where := providerLocal
 	if c.KMS.Provider != providerAWS {
-		return local.Open(rec, sealing[0], local.Options{Former: sealing[1:], Witness: w, Now: c.now, Region: c.KMS.Region, Account: c.KMS.Account})
+		if err := o.sameProvider(where, c); err != nil {
+			return nil, err
+		}
+		return local.Open(o.store.Records(), sealing[0], local.Options{Former: sealing[1:], Witness: w, Now: c.now, Region: c.KMS.Region, Account: c.KMS.Account})
 	}
 	p, err := awskms.Open(context.Background(), awskms.Options{Endpoint: c.KMS.Endpoint, Region: c.KMS.Region, Profile: c.KMS.Profile})
 	if err != nil {
 		return nil, &configError{err}
 	}
-	return remoteKeys{resilient.New(p, resilient.Options{Name: p.Where()}), p.Where()}, nil
+	if err := o.sameProvider(providerAWS+" "+p.Where(), c); err != nil {
+		return nil, err
+	}
+	service := resilient.New(p, resilient.Options{Name: p.Where()})
+	guard, err := guarded.Open(service, o.store.ExternalRecords())
+	if err != nil {
+		return nil, err
+	}
+	return remoteKeys{guard, service, p.Where()}, nil
+}
+
+// providerRecord is what the store was used with last: "local", or "aws" and the endpoint.
+const providerRecord = "provider"
+
+// sameProvider refuses a provider that is another than the store's, for files whose keys it does not have could not be opened,
+// and new ones would be under keys that nobody meant. A store without a record takes the present one.
+func (o *owned) sameProvider(now string, c *Config) error {
+	records := o.store.ExternalRecords()
+	all, err := records.Load()
+	if err != nil {
+		return err
+	}
+	was := string(all[providerRecord])
+	if was == now {
+		return nil
+	}
+	if was != "" && !c.KMS.ProviderMoved {
+		return &service.Error{Code: service.OtherKMS, Message: fmt.Sprintf("the keys of the store %s are in another KMS: %s, not %s", o.path, was, now)}
+	}
+	return records.Save(map[string][]byte{providerRecord: []byte(now)}, nil)
 }
 
 // problems are about the provider's settings.
@@ -68,7 +103,7 @@ func (o *owned) provider() service.KeyProvider {
 	if !ok {
 		return service.KeyProvider{Name: providerLocal}
 	}
-	s := r.State()
+	s := r.service.State()
 	return service.KeyProvider{Name: providerAWS, Where: r.where, Breaker: s.Breaker, Failures: s.Failures, Retries: s.Retries, Since: s.Since, Reason: s.Reason}
 }
 

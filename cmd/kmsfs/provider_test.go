@@ -116,7 +116,77 @@ func TestProviderSettings(t *testing.T) {
 	}
 	c := Default()
 	c.KMS.Provider, c.KMS.Endpoint = providerAWS, "http://kms.example.com"
-	_, err := openProvider(&kmstest.Records{}, [][]byte{bytes.Repeat([]byte{1}, kms.KeySize)}, &c, nil)
+	_, err := (&owned{}).openProvider(nil, &c, nil)
 	require.ErrorContains(t, err, "readable over the network")
 	require.Equal(t, exitConfig, exitCode(err))
+}
+
+// TestProviderIsRemembered: a store is not used with another provider than before by mistake.
+func TestProviderIsRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	open := func(endpoint string, moved bool) error {
+		c := Default()
+		if endpoint != "" {
+			c.KMS.Provider, c.KMS.Endpoint = providerAWS, endpoint
+		}
+		c.KMS.ProviderMoved = moved
+		o, err := openStore(path, &c, true, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		return o.Close()
+	}
+	other := newOtherService(t)
+	t.Cleanup(other.stop)
+	const somewhere = "http://127.0.0.1:1"
+	require.NoError(t, open(other.url, false))
+	require.NoError(t, open(other.url, false))
+	for _, endpoint := range []string{"", somewhere} {
+		err := open(endpoint, false)
+		require.ErrorContains(t, err, "are in another KMS: aws "+other.url+", not ")
+		require.Equal(t, exitConfig, exitCode(err))
+	}
+	require.NoError(t, open(somewhere, true))
+	require.NoError(t, open(somewhere, false))
+	require.Error(t, open(other.url, false))
+}
+
+// TestDefaultKeyElsewhere: aws:kms without a key, or with S3's own, is under a key that is made when it is missing, or is named.
+func TestDefaultKeyElsewhere(t *testing.T) {
+	other := newOtherService(t)
+	t.Cleanup(other.stop)
+	open := func(key string) *owned {
+		c := Default()
+		c.KMS.Provider, c.KMS.Endpoint, c.KMS.DefaultKey = providerAWS, other.url, key
+		o, err := openStore(filepath.Join(t.TempDir(), "store"), &c, true, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, o.Close()) })
+		return o
+	}
+	o := open("")
+	m, err := o.kms.ResolveKey(t.Context(), "")
+	require.NoError(t, err)
+	require.Equal(t, "CUSTOMER", m.Manager)
+	page, err := o.kms.ListAliases(t.Context(), "", "", 0)
+	require.NoError(t, err)
+	require.Len(t, page.Aliases, 1)
+	require.Equal(t, kms.ExternalAlias, page.Aliases[0].Name)
+	for _, again := range []*owned{o, open("")} {
+		for _, id := range []string{"", kms.ManagedAlias, kms.ExternalAlias} {
+			same, err := again.kms.ResolveKey(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, m.ARN, same.ARN)
+		}
+	}
+	mine, err := o.kms.CreateKey(t.Context(), kms.CreateKeyInput{})
+	require.NoError(t, err)
+	named := open(mine.ARN)
+	got, err := named.kms.ResolveKey(t.Context(), "")
+	require.NoError(t, err)
+	require.Equal(t, mine.ARN, got.ARN)
+	_, env, err := named.kms.NewDataKey(t.Context(), kms.EnvelopeRequest{Algorithm: kms.SSEKMS, ObjectARN: kms.ObjectARN("b", "k")})
+	require.NoError(t, err)
+	require.Equal(t, mine.ARN, env.KeyARN)
+	_, err = open("alias/none").kms.ResolveKey(t.Context(), "")
+	require.ErrorIs(t, err, kms.NotFoundException, "a key that is named is never made")
 }

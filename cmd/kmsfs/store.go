@@ -99,7 +99,7 @@ func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	o.keys, err = openProvider(o.store.Records(), ring.Secrets(keyring.KMS), c, o.witness(c, auditor, log))
+	o.keys, err = o.openProvider(ring.Secrets(keyring.KMS), c, o.witness(c, auditor, log))
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the KMS keys of the store: %w", err), o.audit.Close())
 	}
@@ -117,6 +117,8 @@ func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
 		Principal:         c.principalOf,
 		Quotas:            quotas,
 		Now:               c.now,
+		DefaultKey:        c.KMS.DefaultKey,
+		External:          c.KMS.Provider == providerAWS,
 	})
 	o.store.SetKMS(o.kms)
 	sealing := ring.Secrets(keyring.Users)

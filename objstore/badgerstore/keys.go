@@ -12,6 +12,7 @@ import (
 const (
 	kBucket     = 'B' // name → bucket
 	kDirent     = 'D' // parent, name → dirent
+	kExternal   = 'E' // record name → record about keys that are elsewhere
 	kGhost      = 'H' // history, name → history of the directory that had this name
 	kInode      = 'I' // ino → inode
 	kKMS        = 'K' // record name → sealed record of the local key provider

@@ -7,10 +7,11 @@ import (
 )
 
 // Records keeps records of the local key provider, or of the users, in the store's database, so that a backup of the store
-// has them. Those whose they are have sealed them.
+// has them. Those whose they are have sealed
+// them where they are secret.
 type Records struct {
 	s    *Store
-	kind byte // kKMS or kUser
+	kind byte // kKMS, kUser or kExternal
 }
 
 // Records gives the place of the key provider's records.
@@ -18,6 +19,9 @@ func (s *Store) Records() Records { return Records{s, kKMS} }
 
 // UserRecords gives the place of the users' records.
 func (s *Store) UserRecords() Records { return Records{s, kUser} }
+
+// ExternalRecords gives the place of what the store knows of keys that are elsewhere. It is no secret, and not sealed.
+func (s *Store) ExternalRecords() Records { return Records{s, kExternal} }
 
 func (r Records) key(name string) []byte { return append([]byte{r.kind}, name...) }
 

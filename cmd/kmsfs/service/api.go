@@ -59,7 +59,7 @@ type API interface {
 	KeyCancelDeletion(context.Context, KeyID) (Key, error)
 	// KeyCertificate is about a key that was destroyed. Errors: [Unsupported], [BadRequest] for one that was not.
 	KeyCertificate(context.Context, KeyID) (kms.Certificate, error)
-	KeyPolicy(context.Context, KeyID) (KeyPolicy, error)
+	KeyPolicy(context.Context, KeyPolicyRequest) (KeyPolicy, error)
 	KeyPolicySet(context.Context, KeyPolicy) (KeyPolicy, error)
 	KeyTags(context.Context, KeyTagRequest) ([]kms.Tag, error)
 	KeyRotation(context.Context, KeyRotationRequest) (KeyRotation, error)

@@ -175,7 +175,7 @@ func (c *Client) KeyCancelDeletion(ctx context.Context, r KeyID) (Key, error) {
 	return invoke[Key](ctx, c, "KeyCancelDeletion", r, nil)
 }
 
-func (c *Client) KeyPolicy(ctx context.Context, r KeyID) (KeyPolicy, error) {
+func (c *Client) KeyPolicy(ctx context.Context, r KeyPolicyRequest) (KeyPolicy, error) {
 	return invoke[KeyPolicy](ctx, c, "KeyPolicy", r, nil)
 }
 

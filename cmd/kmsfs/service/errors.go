@@ -22,6 +22,7 @@ const (
 	WrongRootKey Code = "WrongRootKey" // the root key is not this store's
 	OpenRootKey  Code = "OpenRootKey"  // others can read the root key
 	RootKMS      Code = "RootKMS"      // the key service that wraps the root key refuses, or is away
+	OtherKMS     Code = "OtherKMS"     // the store's keys are with another provider than the one that is configured
 	NoKeyring    Code = "NoKeyring"    // the store's keyring is missing or damaged
 	NewerFormat  Code = "NewerFormat"  // a later version wrote the store
 	BadMount     Code = "BadMount"     // the mount point cannot be used
@@ -38,7 +39,7 @@ const (
 
 // Codes lists every code, so that tests can find a hole in a table.
 func Codes() []Code {
-	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey, RootKMS, NoKeyring,
+	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey, RootKMS, OtherKMS, NoKeyring,
 		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose}
 }
 

@@ -6,29 +6,45 @@ import (
 	"kmsfs/kms"
 )
 
-// KeyPolicy is the policy of a key, in AWS's JSON language.
+// KeyPolicy is the policy of a key, in AWS's JSON language. Here: not the key's own, but this store's for a key that is elsewhere; it
+// may be empty.
 type KeyPolicy struct {
 	ID     string `json:"key"`
 	Policy string `json:"policy"`
+	Here   bool   `json:"here"`
 }
 
-// KeyPolicy is the policy as it was put; every key has one.
-func (s *Service) KeyPolicy(ctx context.Context, r KeyID) (KeyPolicy, error) {
+// KeyPolicyRequest asks for a policy.
+type KeyPolicyRequest struct {
+	ID   string
+	Here bool
+}
+
+// KeyPolicy is the policy as it was put.
+func (s *Service) KeyPolicy(ctx context.Context, r KeyPolicyRequest) (KeyPolicy, error) {
+	if r.Here {
+		arn, text, err := s.KMS.LocalPolicy(ctx, r.ID)
+		return KeyPolicy{arn, text, true}, err
+	}
 	m, err := s.KMS.DescribeKey(ctx, r.ID)
 	if err != nil {
 		return KeyPolicy{}, err
 	}
 	text, err := s.KMS.GetKeyPolicy(ctx, m.ID, "")
-	return KeyPolicy{m.ARN, text}, err
+	return KeyPolicy{m.ARN, text, false}, err
 }
 
-// KeyPolicySet replaces a key's policy. One that locks its caller out is refused.
+// KeyPolicySet replaces a key's policy. One that locks its caller out is refused, where it is the key's own.
 func (s *Service) KeyPolicySet(ctx context.Context, r KeyPolicy) (KeyPolicy, error) {
+	if r.Here {
+		arn, err := s.KMS.PutLocalPolicy(ctx, r.ID, r.Policy)
+		return KeyPolicy{arn, r.Policy, true}, err
+	}
 	m, err := s.KMS.DescribeKey(ctx, r.ID)
 	if err != nil {
 		return KeyPolicy{}, err
 	}
-	return KeyPolicy{m.ARN, r.Policy}, s.KMS.PutKeyPolicy(ctx, kms.PutKeyPolicyInput{KeyID: m.ID, Policy: r.Policy})
+	return KeyPolicy{m.ARN, r.Policy, false}, s.KMS.PutKeyPolicy(ctx, kms.PutKeyPolicyInput{KeyID: m.ID, Policy: r.Policy})
 }
 
 // KeyTagRequest sets tags of a key and removes others; with neither it only asks.
