@@ -40,7 +40,9 @@ func (s *steps) decide(c syscallOf) verdict {
 	}
 	s.hit.CompareAndSwap(nil, &c)
 	if n == 0 && s.half && c.op == "pwrite" {
-		s.count++ // of those that fail
+		if s.count > 0 {
+			s.count++ // those that fail come after it
+		}
 		return verdict{short: true}
 	}
 	return verdict{err: s.err, delay: s.delay}
@@ -160,4 +162,59 @@ func TestDiskFullAtEveryStep(t *testing.T) {
 	require.Equal(t, pid, b.pid(), "the daemon did not live through it")
 	b.check()
 	requireKept(t, b, l.ledger)
+}
+
+// A disk that fails at one call, or for a while, or is slow: who asked is told, nothing that was acknowledged is lost, and
+// the next call works.
+func TestFailingDisk(t *testing.T) {
+	const eio = unix.EIO
+	content, journal := []string{"content"}, []string{"journal/"}
+	b := newBench(t)
+	o := oversee(b)
+	b.mount()
+	l, pid := newFaultLoad(b), b.pid()
+	require.Empty(t, l.run())
+	for name, s := range map[string]*steps{
+		"write of content":         {ops: []string{"pwrite"}, dirs: content, err: eio},
+		"short write of content":   {ops: []string{"pwrite"}, dirs: content, err: eio, half: true},
+		"flush of content":         {ops: []string{"fdatasync"}, dirs: content, err: eio},
+		"flush of a directory":     {ops: []string{"fsync"}, dirs: content, err: eio},
+		"write of a record":        {ops: []string{"pwrite"}, dirs: journal, err: eio},
+		"short write of a record":  {ops: []string{"pwrite"}, dirs: journal, err: eio, half: true},
+		"flush of the journal":     {ops: []string{"fdatasync"}, dirs: journal, err: eio},
+		"flush, for want of space": {ops: []string{"fdatasync"}, err: unix.ENOSPC},
+		"slow flushes":             {ops: []string{"fdatasync", "fsync"}, delay: 30 * time.Millisecond},
+		"slow writes":              {ops: []string{"pwrite"}, delay: 10 * time.Millisecond},
+	} {
+		for _, count := range []int64{1, 0} {
+			tried := &steps{ops: s.ops, dirs: s.dirs, from: 1, count: count, err: s.err, delay: s.delay, half: s.half}
+			require.True(t, l.under(o, tried, s.err), "%s: nothing failed: this test sees nothing", name)
+			require.Equal(t, s.err != 0, len(l.told) > 0, "%s: %v", name, l.told)
+			require.Empty(t, l.run(), name)
+			l.kept()
+		}
+	}
+	require.Equal(t, pid, b.pid())
+	b.check()
+	requireKept(t, b, l.ledger)
+}
+
+// A read that fails is the reader's error, and what was read before and after is right.
+func TestFailingReads(t *testing.T) {
+	b := newBench(t)
+	o := oversee(b)
+	b.mount()
+	data := noise(1, 5*mib)
+	b.write("f", data)
+	b.umount()
+	b.mount()
+	s := &steps{ops: []string{"pread"}, dirs: []string{"content/"}, from: 3, err: unix.EIO}
+	o.set(s.decide)
+	_, err := os.ReadFile(b.path("f"))
+	o.set(nil)
+	require.NotNil(t, s.hit.Load())
+	require.ErrorIs(t, err, unix.EIO)
+	got, err := os.ReadFile(b.path("f"))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(data, got))
 }

@@ -221,6 +221,11 @@ func (p *power) cut(after time.Duration) {
 	}
 	p.kill(pid)
 	end()
+	for _, l := range p.loads {
+		if w, ok := l.(*powerWriter); ok {
+			require.True(p.t, w.err == nil || endedByKill(w.err), "%s: ended by something else: %v", w.dir, w.err)
+		}
+	}
 	p.disk.replace(image)
 }
 
@@ -280,6 +285,9 @@ func TestPowerLoss(t *testing.T) {
 			p.cut(after)
 		}
 		require.NoError(t, p.recovered(), "cut %d", n)
+		if n%10 == 9 {
+			t.Logf("%d cuts", n+1)
+		}
 	}
 	p.umount()
 	p.check()

@@ -30,8 +30,8 @@ type powerDisk struct {
 }
 
 const (
-	innerSize    = 1 << 30
-	outerSize    = 6 << 30 // sparse
+	innerSize    = 8 << 30 // sparse, and so is the other
+	outerSize    = 20 << 30
 	innerOptions = "noauto_da_alloc,data=writeback,commit=60"
 )
 

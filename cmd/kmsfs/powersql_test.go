@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -84,9 +86,11 @@ func (w *sqlWriter) recovered() error {
 
 // shell is a process that answers each line with one.
 type shell struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr bytes.Buffer
+	ended  sync.Once
 }
 
 func startShell(program string, args, env []string) (*shell, error) {
@@ -100,16 +104,25 @@ func startShell(program string, args, env []string) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &shell{cmd, in, bufio.NewReader(out)}, cmd.Start()
+	s := &shell{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	cmd.Stderr = &s.stderr
+	return s, cmd.Start()
 }
 
 func (s *shell) ask(line string) (string, error) {
-	if _, err := io.WriteString(s.in, line+"\n"); err != nil {
-		return "", err
-	}
+	_, werr := io.WriteString(s.in, line+"\n")
 	answer, err := s.out.ReadString('\n')
-	return strings.TrimSpace(answer), err
+	if err = errors.Join(werr, err); err != nil {
+		s.end()
+		return "", fmt.Errorf("%s: %w: %s (%s)", s.cmd.Path, err, s.stderr.String(), s.cmd.ProcessState)
+	}
+	return strings.TrimSpace(answer), nil
 }
 
 // end lets the process end with its input. It may have failed with the mount.
-func (s *shell) end() { _ = errors.Join(s.in.Close(), s.cmd.Wait()) }
+func (s *shell) end() {
+	s.ended.Do(func() {
+		_ = s.in.Close()
+		_ = s.cmd.Wait()
+	})
+}

@@ -18,7 +18,7 @@ func (d *Dir) Append(id [16]byte, slotSize int, data []byte) (first uint64, err 
 // returns, and power loss after [Dir.Sync].
 //
 // On an error (ENOSPC is visible to errors.Is) no slot is the caller's; the numbers are used up all the same and
-// what had been written is given back to the disk. A content whose sync failed is [ErrBad].
+// what had been written is given back to the disk. A content of which a sync found bytes lost is [ErrBad].
 func (d *Dir) AppendWith(id [16]byte, slotSize int, n int64, fill func(first uint64) []byte) (first uint64, err error) {
 	if slotSize <= 0 || n <= 0 {
 		return 0, fmt.Errorf("content %s: append of %d bytes in slots of %d: want more than none", ID(id), n, slotSize)
@@ -50,21 +50,23 @@ func (d *Dir) write(f *file, data []byte, off int64) error {
 	if err == nil && n < len(data) {
 		err = io.ErrShortWrite
 	}
-	d.markDirty(f)
 	if err != nil {
+		d.markDirty(f, off, 0)
 		f.giveBack(off, int64(len(data)))
 		return err
 	}
+	d.markDirty(f, off, int64(len(data)))
 	f.startWriteback(off, int64(len(data)))
 	return nil
 }
 
-// markDirty counts a write for the next Sync; failed ones too, for they may have changed the size.
-func (d *Dir) markDirty(f *file) {
+// markDirty counts a write of n bytes for the next Sync; failed ones too, with none, for they may have changed the size.
+func (d *Dir) markDirty(f *file, off, n int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f.mu.Lock()
 	f.written++
+	f.fresh = f.fresh.add(off, n)
 	f.mu.Unlock()
 	if !f.gone {
 		d.dirty[f.id] = f
@@ -159,6 +161,6 @@ func (d *Dir) extend(f *file, end int64) error {
 	if err := f.h.Truncate(end); err != nil {
 		return err
 	}
-	d.markDirty(f)
+	d.markDirty(f, end, 0)
 	return nil
 }

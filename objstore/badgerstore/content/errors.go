@@ -10,8 +10,8 @@ var (
 	ErrMissing = errors.New("content is missing")
 	// ErrShort: the file ends within the range. It wraps [ErrMissing].
 	ErrShort = fmt.Errorf("%w: the file ends within the range", ErrMissing)
-	// ErrBad: an earlier fdatasync of this content failed, so that bytes may be lost. Remove it and write anew.
-	ErrBad = errors.New("content is bad since a sync of it failed: its last bytes may be lost; remove it and write it anew")
+	// ErrBad: an fdatasync of this content failed, and bytes of it could not be read back. Remove it and write anew.
+	ErrBad = errors.New("content is bad since a sync of it failed: its last bytes are lost; remove it and write it anew")
 	// ErrClosed: the Dir was closed.
 	ErrClosed = errors.New("content directory is closed")
 )

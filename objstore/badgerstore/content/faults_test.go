@@ -153,30 +153,63 @@ func TestFailedAppendAmongOthers(t *testing.T) {
 	require.Equal(t, int64(80), good.Load())
 }
 
-// After a failed fdatasync the content is bad for good, others are not, and removing it heals.
-func TestFailedSyncIsSticky(t *testing.T) {
+// After a failed fdatasync the next one is preceded by writing everything again that is not durable, but for what was given
+// up meanwhile.
+func TestFailedSyncIsMadeUp(t *testing.T) {
 	ops := &faulty{}
 	d := openTest(t, ops)
-	mustAppend(t, d, testID(1), []byte("lost?"))
+	mustAppend(t, d, testID(1), pattern(1, 3*testSlot))
+	require.NoError(t, d.Sync())
+	mustAppend(t, d, testID(1), pattern(2, 20*testSlot+5))
 	ops.datasync = func() error { return syscall.EIO }
+	err := d.Sync()
+	require.Error(t, err)
+	require.ErrorIs(t, err, syscall.EIO)
+	require.NotErrorIs(t, err, ErrBad)
+	mustAppend(t, d, testID(1), pattern(3, testSlot))
+	require.NoError(t, d.Punch(testID(1), testSlot, 4, 2))
+	require.Error(t, d.Sync())
+
+	ops.datasync = nil
+	written := 0
+	ops.write = func(p []byte) (int, error) { written += len(p); return len(p), nil }
+	require.NoError(t, d.Sync())
+	require.Equal(t, 19*testSlot+5, written, "20 slots and 5 bytes, 1 slot, less 2 slots")
+	requireContent(t, d, testID(1), 6, pattern(2, 20*testSlot+5)[3*testSlot:])
+	written = 0
+	require.NoError(t, d.Sync())
+	require.Zero(t, written)
+}
+
+// What the kernel dropped after a failed fdatasync is lost: the content is bad for good, others are not, and removing it heals.
+func TestLostBytesAreSticky(t *testing.T) {
+	ops := &faulty{}
+	d := openTest(t, ops)
+	mustAppend(t, d, testID(1), pattern(1, testSlot))
+	require.NoError(t, d.Sync())
+	mustAppend(t, d, testID(1), pattern(2, 2*testSlot))
+	ops.datasync = func() error { return syscall.EIO }
+	require.Error(t, d.Sync())
+	ops.datasync = nil
+	f, err := os.OpenFile(d.path(testID(1)), os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt(make([]byte, pageBytes), 17*pageBytes) // the disk has nothing there yet
+	require.NoError(t, errors.Join(err, f.Close()))
 	requireBad := func(err error) {
 		t.Helper()
 		require.Error(t, err)
 		require.ErrorIs(t, err, ErrBad)
-		require.ErrorIs(t, err, syscall.EIO)
 		require.ErrorContains(t, err, testID(1).String())
 	}
-	requireBad(d.Sync())
-	ops.datasync = nil
 	requireBad(d.Sync())
 
 	before := ops.syncs.Load()
 	mustAppend(t, d, testID(2), []byte("good"))
 	requireBad(d.Sync())
 	require.Equal(t, before+1, ops.syncs.Load(), "the good one is synced, the bad one not tried again")
-	_, err := d.Append(testID(1), testSlot, []byte("more"))
+	_, err = d.Append(testID(1), testSlot, []byte("more"))
 	requireBad(err)
-	requireContent(t, d, testID(1), 0, []byte("lost?"))
+	requireContent(t, d, testID(1), 0, pattern(1, testSlot))
 
 	require.NoError(t, d.Remove(testID(1)))
 	require.NoError(t, d.Sync())

@@ -18,6 +18,7 @@ type file struct {
 
 	opening sync.Mutex // held while the file is opened or made
 	sync    sync.Mutex // held while the file is fdatasynced
+	suspect bool       // GUARDED_BY(sync) the last fdatasync failed
 
 	// writers is held shared while slots are written, alone while a failed append is cleaned up.
 	writers sync.RWMutex
@@ -30,7 +31,9 @@ type file struct {
 	from    int64  // GUARDED_BY(mu) lowest offset of those
 	written uint64 // GUARDED_BY(mu) appends that are complete
 	synced  uint64 // GUARDED_BY(mu) appends that survive power loss
-	bad     error  // GUARDED_BY(mu) why a sync failed; sticky
+	bad     error  // GUARDED_BY(mu) why written bytes are lost; sticky
+	fresh   spans  // GUARDED_BY(mu) appended since the last sync began
+	syncing spans  // GUARDED_BY(mu) appended before that, and not known to be durable
 }
 
 func newFile(id ID) *file { return &file{id: id} }

@@ -30,6 +30,9 @@ func (d *Dir) Punch(id [16]byte, slotSize int, first, n uint64) error {
 		return err
 	}
 	defer d.release(f)
+	f.mu.Lock()
+	f.fresh, f.syncing = f.fresh.cut(off, end), f.syncing.cut(off, end)
+	f.mu.Unlock()
 	return failed("punch", id, f.h.Punch(off, end-off))
 }
 

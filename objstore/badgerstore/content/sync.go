@@ -8,7 +8,8 @@ import (
 
 // Sync makes everything that was appended before the call survive power loss: one fdatasync per file that needs
 // it and one fsync per directory with new entries, in parallel. Concurrent calls share them. It returns the
-// errors of all; a content that failed stays in the answer of every later call until it is removed.
+// errors of all. What failed is tried again by the next call; a content that lost bytes ([ErrBad]) stays in the answer of
+// every later call until it is removed.
 func (d *Dir) Sync() error {
 	d.mu.Lock()
 	if d.closed {
@@ -56,20 +57,37 @@ func (d *Dir) syncFile(f *file) error {
 	goal := f.progress()
 	f.sync.Lock()
 	defer f.sync.Unlock()
-	f.mu.Lock()
-	written, done, bad := f.written, f.synced >= goal, f.bad
-	f.mu.Unlock()
-	if bad != nil {
-		return failed("sync", f.id, fmt.Errorf("%w (%w)", ErrBad, bad))
+	written, appended, done, err := f.toSync(goal)
+	if done || err != nil {
+		return failed("sync", f.id, err)
 	}
-	if done {
-		return nil
+	if f.suspect {
+		if err := f.rewrite(appended); errors.Is(err, errLost) {
+			return d.markBad(f, err)
+		} else if err != nil {
+			return failed("sync", f.id, err)
+		}
 	}
-	if err := f.h.Datasync(); err != nil {
-		return d.markBad(f, err)
+	err = f.h.Datasync()
+	if f.suspect = err != nil; f.suspect {
+		return d.syncFailed(f, err)
 	}
 	d.markSynced(f, written)
 	return nil
+}
+
+// toSync gives what the next fdatasync covers. done says that another one has reached the goal.
+func (f *file) toSync(goal uint64) (written uint64, appended spans, done bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bad != nil {
+		return 0, nil, false, fmt.Errorf("%w (%w)", ErrBad, f.bad)
+	}
+	if f.synced >= goal {
+		return 0, nil, true, nil
+	}
+	f.syncing, f.fresh = append(f.syncing[:len(f.syncing):len(f.syncing)], f.fresh...), nil
+	return f.written, f.syncing, false, nil
 }
 
 // progress counts the appends that are complete now.
@@ -79,7 +97,17 @@ func (f *file) progress() uint64 {
 	return f.written
 }
 
-// markBad makes the failure sticky. A file that was removed meanwhile has nothing left to lose.
+// syncFailed is the answer of a sync that may be tried again. A file that was removed meanwhile has nothing left to lose.
+func (d *Dir) syncFailed(f *file, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f.gone {
+		return nil
+	}
+	return failed("sync", f.id, err)
+}
+
+// markBad makes the loss sticky.
 func (d *Dir) markBad(f *file, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,7 +126,7 @@ func (d *Dir) markSynced(f *file, written uint64) {
 	defer d.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.synced = max(f.synced, written)
+	f.synced, f.syncing = max(f.synced, written), nil
 	if f.synced == f.written && d.dirty[f.id] == f {
 		delete(d.dirty, f.id)
 	}

@@ -108,14 +108,28 @@ func (db *DB) writeBadger(o *overlay) error {
 	if err != nil {
 		return err
 	}
-	if err := db.data.sync(); err != nil {
+	if err := db.data.settle(db); err != nil {
 		return err
 	}
 	err = db.meta.write(func(w *batch) error { return w.overlay(o) }, db.sealer)
 	if err != nil {
 		return err
 	}
-	return db.meta.sync()
+	return db.meta.settle(db)
+}
+
+// settle makes what was written durable. After a sync that failed, the logs may have lost bytes that another sync would
+// not miss: what memory has is then moved into tables, which badger syncs, and the logs go.
+// LOCKS_REQUIRED(checkpointMu).
+func (e *engine) settle(db *DB) error {
+	if e.suspect {
+		if err := e.emptyMemtables(db); err != nil {
+			return err
+		}
+	}
+	err := e.sync()
+	e.suspect = err != nil
+	return err
 }
 
 // batch seals and writes entries.

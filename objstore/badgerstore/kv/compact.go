@@ -34,16 +34,22 @@ func (db *DB) Compact(ctx context.Context) error {
 // prefix flushes the memtable and empties level 0 first; the prefix is one key made for it.
 func (e *engine) compact(db *DB) (err error) {
 	defer recovered(tableOf(e), &err)
-	err = e.write(func(w *batch) error { return w.put([]byte(flushMark), nil, false) }, db.sealer)
-	if err != nil {
-		return err
-	}
-	db.renewBase() // versions that only the old one could see may go
-	if err := e.db.DropPrefix([]byte(flushMark)); err != nil {
+	if err := e.emptyMemtables(db); err != nil {
 		return err
 	}
 	if err := e.db.Flatten(1); err != nil {
 		return err
 	}
 	return e.sync()
+}
+
+// emptyMemtables moves what the logs have into tables. LOCKS_REQUIRED(checkpointMu).
+func (e *engine) emptyMemtables(db *DB) (err error) {
+	defer recovered(tableOf(e), &err)
+	err = e.write(func(w *batch) error { return w.put([]byte(flushMark), nil, false) }, db.sealer)
+	if err != nil {
+		return err
+	}
+	db.renewBase() // versions that only the old one could see may go
+	return e.db.DropPrefix([]byte(flushMark))
 }

@@ -26,6 +26,8 @@ const (
 type engine struct {
 	db  *badger.DB
 	dir string
+
+	suspect bool // GUARDED_BY(DB.checkpointMu): the last sync failed
 }
 
 // sizing is what differs between the two instances, in bytes.

@@ -15,9 +15,9 @@ var ErrClosed = errors.New("kv: store is closed")
 // ErrNoSpace says that the disk is full: the transaction changed nothing. It wraps ENOSPC.
 var ErrNoSpace = fmt.Errorf("kv: no space left in the store; free space on its disk and go on, no restart is needed: %w", syscall.ENOSPC)
 
-// ErrFailed says that the device failed to make written data durable, after which the
-// kernel's copy cannot be trusted: the store takes no more writes until it is opened again.
-var ErrFailed = errors.New("kv: store is read-only after a failed flush; check the disk and restart")
+// ErrFailed says that the device failed to make written data durable, and that the kernel has dropped its copy of some:
+// the store takes no more writes until it is opened again.
+var ErrFailed = errors.New("kv: store is read-only after a flush that lost data; check the disk and restart")
 
 // ErrTooLarge says that a key or value is over its limit ([MaxKey], [MaxValue]).
 var ErrTooLarge = errors.New("kv: key or value too large")

@@ -1,6 +1,10 @@
 package kv
 
-import "sync"
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
 
 // flusher groups the callers of Sync: one flushes for all that came before it began.
 type flusher struct {
@@ -41,8 +45,8 @@ func (db *DB) flushTo(lsn uint64) error {
 	return nil
 }
 
-// flush makes content, then the journal, durable. After a failed fdatasync the kernel may
-// have dropped the dirty pages and call them clean: nothing can be trusted to a retry.
+// flush makes content, then the journal, durable. A flush that failed may be tried again: see [journal.sync]. Only when
+// written bytes are lost, nothing can be trusted any more.
 func (db *DB) flush() error {
 	said := db.journal.said.Load() // read first: it belongs to a record up to upTo, or is older
 	upTo := db.journal.lsn.Load()
@@ -50,8 +54,10 @@ func (db *DB) flush() error {
 		return err
 	}
 	for _, s := range db.journal.unsynced() {
-		if err := s.f.Datasync(); err != nil {
+		if err := db.journal.sync(s); errors.Is(err, errLost) {
 			return db.fail(err)
+		} else if err != nil {
+			return fmt.Errorf("kv: make the journal durable: %w", err)
 		}
 		db.counts.flushes.Add(1)
 	}

@@ -27,6 +27,8 @@ type journal struct {
 	said   atomic.Uint64 // what the newest record says is durable
 	marked atomic.Uint64 // what a durable record says is durable
 
+	appending sync.Mutex // held while a record is written, and while a segment is written anew; before mu
+
 	mu       sync.Mutex
 	live     []*segment // GUARDED_BY(mu): oldest first; the last is written if current
 	current  bool       // GUARDED_BY(mu): the last live segment takes more records
@@ -41,6 +43,8 @@ func (j *journal) append(ops *opSet) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	j.appending.Lock()
+	defer j.appending.Unlock()
 	lsn := j.lsn.Load() + 1
 	synced := j.synced.Load()
 	buf, end, err := seg.write(j.buf, lsn, synced, ops)

@@ -106,6 +106,8 @@ type segment struct {
 	first, last uint64 // LSNs held; last < first: none
 	end         int64  // where the next record goes
 	tail        []byte // bytes of the page that end lies in, up to end
+
+	suspect bool // the flusher's: the last fdatasync failed
 }
 
 // begin starts a new use of the segment. The header reaches the disk with the first flush.
