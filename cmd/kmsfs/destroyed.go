@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"kmsfs/kms"
+	"kmsfs/kms/keyring"
 	"kmsfs/kms/local"
 	"kmsfs/objstore"
 )
@@ -82,6 +83,24 @@ func (w *witness) Destroyed(d kms.Destruction) {
 	if err := w.audit.Record(e); err != nil {
 		w.log.Error("the destruction of a key is not recorded", "key", d.Key, "error", err)
 	}
+}
+
+// forgetStale replaces the key that seals the records of KMS keys, when some were destroyed under it: whatever the database's
+// files still have of their records opens no more. It also ends what was cut short of that, or of a rotation.
+func (o *owned) forgetStale(ring *keyring.Ring, root *rootKey) error {
+	p, ok := o.keys.(*local.Provider)
+	if !ok || !p.Stale() && len(ring.All(keyring.KMS)) == 1 {
+		return nil
+	}
+	ring.Add(keyring.KMS, time.Now())
+	if err := ring.Write(o.path, root.secret, time.Now()); err != nil {
+		return err
+	}
+	if err := p.Reseal(ring.Newest(keyring.KMS).Secret); err != nil {
+		return err
+	}
+	ring.DropFormer(keyring.KMS)
+	return ring.Write(o.path, root.secret, time.Now())
 }
 
 // lossList writes the list and its sum.

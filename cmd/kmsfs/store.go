@@ -69,7 +69,7 @@ func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, e
 	}
 	defer ring.Wipe()
 	o := &owned{path: path, store: st, created: !exists}
-	if err := o.openKMS(ring, c, log); err != nil {
+	if err := o.openKMS(ring, root, c, log); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return o, nil
@@ -94,7 +94,7 @@ func (c *Config) openEngine(path string, root *rootKey, log *slog.Logger) (st *b
 }
 
 // openKMS builds the key service over records that lie in the store.
-func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
+func (o *owned) openKMS(ring *keyring.Ring, root *rootKey, c *Config, log *slog.Logger) error {
 	auditor, err := o.openAudit(ring.Newest(keyring.Audit).Secret, c, log)
 	if err != nil {
 		return err
@@ -102,6 +102,9 @@ func (o *owned) openKMS(ring *keyring.Ring, c *Config, log *slog.Logger) error {
 	o.keys, err = o.openProvider(ring.Secrets(keyring.KMS), c, o.witness(c, auditor, log))
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the KMS keys of the store: %w", err), o.audit.Close())
+	}
+	if err := o.forgetStale(ring, root); err != nil { // what is left of a destroyed key is no reason to stay closed
+		log.Error("the key under which a destroyed KMS key was sealed could not be replaced; it is tried again at the next start", "error", err)
 	}
 	o.identity = newIdentity(ring)
 	quotas, err := kms.ParseQuotas(c.KMS.Quotas)

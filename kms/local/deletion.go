@@ -94,7 +94,8 @@ func (p *Provider) destroy(ctx context.Context, k *key) error {
 		panic("kms/local: internal error: " + err.Error())
 	}
 	name, records := gonePrefix+k.info.ID, p.recordsOf(k)
-	if err := p.rec.Save(map[string][]byte{name: p.seals.seal(name, note)}, records); err != nil {
+	puts := map[string][]byte{name: p.seals.seal(name, note), staleRecord: p.seals.seal(staleRecord, nil)}
+	if err := p.rec.Save(puts, records); err != nil {
 		return saveError(err)
 	}
 	p.forget(k, d, records)
@@ -137,6 +138,7 @@ func (p *Provider) forget(k *key, d kms.Destruction, records []string) {
 		delete(p.aliases, name)
 	}
 	p.gone[k.info.ID] = gone{d: d}
+	p.stale = true
 }
 
 // gone is a key that was destroyed.

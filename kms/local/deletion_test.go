@@ -127,3 +127,37 @@ func TestReseal(t *testing.T) {
 	_, err = local.Reseal(rec, [][]byte{former, next})
 	require.ErrorContains(t, err, "disk full")
 }
+
+// TestStaleSealingKey: what is left on the disk of a destroyed key opens no more once the records are sealed anew.
+func TestStaleSealingKey(t *testing.T) {
+	c, rec := newClock(), &kmstest.Records{}
+	p := open(t, rec, local.Options{Now: c.now})
+	k, other := newKey(t, p), newKey(t, p)
+	blob := seal(t, p, other.ID)
+	left := load(t, rec)["key/"+k.ID]
+	_, err := p.ScheduleKeyDeletion(t.Context(), k.ID, 7)
+	require.NoError(t, err)
+	require.False(t, p.Stale())
+	c.add(7)
+	require.NoError(t, p.DoDue(t.Context()))
+	require.True(t, p.Stale())
+	require.NoError(t, p.Close())
+
+	p = open(t, rec, local.Options{Now: c.now})
+	require.True(t, p.Stale(), "it is kept")
+	next := []byte("abcdefghijklmnopqrstuvwxyz012345")
+	require.NoError(t, p.Reseal(next))
+	require.False(t, p.Stale())
+	requireOpens(t, p, blob)
+	require.NoError(t, p.DisableKey(t.Context(), other.ID), "changes go on")
+	require.NoError(t, p.EnableKey(t.Context(), other.ID))
+	require.NoError(t, p.Close())
+
+	rec.Set("key/"+k.ID, left)
+	p, err = local.Open(rec, next, local.Options{Now: c.now})
+	require.NoError(t, err)
+	defer p.Close()
+	require.False(t, p.Stale())
+	requireOpens(t, p, blob)
+	require.ErrorContains(t, errOf(p.DescribeKey(t.Context(), k.ID)), "is damaged")
+}

@@ -305,7 +305,7 @@ func TestEverythingIsKept(t *testing.T) {
 	require.NoError(t, p.DoDue(t.Context()))
 	records, err := rec.Load()
 	require.NoError(t, err)
-	require.Len(t, records, 4, "check, the two other keys, and the note of the destruction")
+	require.Len(t, records, 5, "check, the two other keys, the note of the destruction, and that the sealing key is stale")
 }
 
 // TestDamagedGrant allows nothing, hinders nothing, and can be revoked.
@@ -353,5 +353,5 @@ func TestGrantLimit(t *testing.T) {
 	require.NoError(t, p.DoDue(t.Context()))
 	records, err := rec.Load()
 	require.NoError(t, err)
-	require.Len(t, records, 2)
+	require.Len(t, records, 3)
 }

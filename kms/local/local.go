@@ -50,6 +50,7 @@ type Provider struct {
 	aliases map[string]alias
 	grants  map[string]*keyGrants // by key id
 	gone    map[string]gone       // by key id
+	stale   bool                  // see [Provider.Stale]
 	timer   *time.Timer           // does what is due next; nil when nothing is
 	retry   time.Time             // when to try again what is due, after a failure
 	closed  bool
@@ -128,6 +129,9 @@ func (p *Provider) checkRoot(records map[string][]byte) error {
 func (p *Provider) load(name string, sealed []byte) error {
 	switch {
 	case name == checkRecord:
+		return nil
+	case name == staleRecord:
+		p.stale = true
 		return nil
 	case strings.HasPrefix(name, keyPrefix):
 		return p.loadKey(strings.TrimPrefix(name, keyPrefix), sealed)

@@ -168,7 +168,7 @@ func TestDeletionWhenDue(t *testing.T) {
 	now = now.Add(time.Second)
 	require.ErrorIs(t, errOf(p.CancelKeyDeletion(t.Context(), k.ID)), kms.NotFoundException, "gone before it is erased")
 	require.NoError(t, p.DeleteDue(t.Context()))
-	require.Len(t, load(t, rec), 2, "the check record is left, and the note of the destruction")
+	require.Len(t, load(t, rec), 3, "the check record is left, the note of the destruction, and that the sealing key is stale")
 	_, err = p.Decrypt(t.Context(), kms.DecryptInput{KeyID: k.ARN, Blob: blob})
 	require.ErrorIs(t, err, kms.NotFoundException)
 	_, err = p.DescribeKey(t.Context(), "alias/x")

@@ -20,6 +20,7 @@ const (
 	aliasPrefix = "alias/"
 	grantPrefix = "grant/"
 	checkRecord = "check"
+	staleRecord = "stale" // a key was destroyed under the present sealing key
 	checkText   = "kmsfs key store v1"
 )
 

@@ -55,10 +55,15 @@ func Reseal(rec Records, keys [][]byte) (damaged []string, err error) {
 	}
 	s := newSeals(keys)
 	defer s.wipe()
+	return s.reseal(rec)
+}
+
+func (s seals) reseal(rec Records) (damaged []string, err error) {
 	records, err := rec.Load()
 	if err != nil {
 		return nil, fmt.Errorf("seal the key records anew: %w", err)
 	}
+	delete(records, staleRecord)
 	puts := map[string][]byte{}
 	for name, sealed := range records {
 		payload, err := s.open(name, sealed)
@@ -72,8 +77,30 @@ func Reseal(rec Records, keys [][]byte) (damaged []string, err error) {
 	if len(puts) == 0 {
 		return damaged, nil
 	}
-	if err := rec.Save(puts, nil); err != nil {
+	if err := rec.Save(puts, []string{staleRecord}); err != nil {
 		return nil, fmt.Errorf("seal the key records anew: %w", err)
 	}
 	return damaged, nil
+}
+
+// Stale reports whether keys were destroyed since all records were sealed under the present key: who has that key could still
+// open what is left of theirs on the disk. [Provider.Reseal], and forgetting the key, ends that.
+func (p *Provider) Stale() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.stale
+}
+
+// Reseal seals all records anew under key, which is copied; it is for the next opening too.
+func (p *Provider) Reseal(key []byte) error {
+	p.admin.Lock()
+	defer p.admin.Unlock()
+	next := append(newSeals([][]byte{key}), p.seals...)
+	if _, err := next.reseal(p.rec); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seals, p.stale = next, false // the former ones open what is in memory
+	return nil
 }
