@@ -23,6 +23,7 @@ need rsync rsync
 need sqlite3 sqlite3
 need gocryptfs gocryptfs
 need setpriv util-linux
+need stress-ng stress-ng
 need mkfs.ext4 e2fsprogs
 need node nodejs
 need npm npm

@@ -78,7 +78,7 @@ func (m *randomRun) remount(kill bool) {
 	for _, h := range m.open {
 		if err := h.Close(); !kill {
 			m.ok(err)
-			h.file.commit()
+			h.file.sync()
 		}
 	}
 	m.open = nil
@@ -115,7 +115,7 @@ func (m *randomRun) reencryptAll() {
 	m.syncMapped()
 	m.b.run("reencrypt", "-r", "--all", m.b.path())
 	for _, f := range m.names {
-		f.commit()
+		f.sync()
 	}
 }
 

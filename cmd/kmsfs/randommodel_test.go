@@ -22,7 +22,6 @@ type randomFile struct {
 	want    []byte
 	durable []byte // what is there when the daemon dies
 	shared  bool   // want and durable are one slice
-	changed bool   // since the last close of a descriptor that may write; a sync does not end it
 	mapped  bool   // was written through a mapping and not synced since
 	note    string // the attribute user.note; "": not there
 	key     string // the attribute user.sse-kms-key-id
@@ -30,7 +29,6 @@ type randomFile struct {
 
 // change makes want writable, size bytes long at least.
 func (f *randomFile) change(size int) {
-	f.changed = true
 	if f.shared {
 		f.want, f.shared = bytes.Clone(f.want), false
 	}
@@ -44,19 +42,11 @@ func (f *randomFile) resize(size int) {
 	f.want = f.want[:size:size]
 }
 
-// sync makes all that was written durable.
+// sync makes all that was written durable, as a sync does, or the close of a descriptor that may write.
 func (f *randomFile) sync() { f.durable, f.shared, f.mapped = f.want, true, false }
 
-// commit makes all that was written a version.
-func (f *randomFile) commit() {
-	f.sync()
-	f.changed = false
-}
-
 // crashed takes back what was not durable.
-func (f *randomFile) crashed() {
-	f.want, f.shared, f.mapped, f.changed = f.durable, true, false, false
-}
+func (f *randomFile) crashed() { f.want, f.shared, f.mapped = f.durable, true, false }
 
 // randomHandle is an open file.
 type randomHandle struct {
@@ -106,7 +96,7 @@ func (m *randomRun) openOne() {
 	m.ok(err)
 	if f == nil {
 		m.created++
-		f = &randomFile{id: m.created, links: 1, want: []byte{}, durable: []byte{}, changed: true}
+		f = &randomFile{id: m.created, links: 1, want: []byte{}, durable: []byte{}}
 		m.names[name] = f
 	}
 	h.file = f
@@ -126,7 +116,7 @@ func (m *randomRun) closeOne() {
 	m.note("close %d, write: %v", h.file.id, h.write)
 	m.ok(h.Close())
 	if h.write {
-		h.file.commit()
+		h.file.sync()
 	}
 }
 
@@ -213,11 +203,13 @@ func (m *randomRun) truncate() {
 	f, size := m.names[name], m.position(randomSize)
 	m.note("truncate %s (%d) to %d", name, f.id, size)
 	m.ok(os.Truncate(m.b.path(name), int64(size)))
-	writing := slices.ContainsFunc(m.open, func(h *randomHandle) bool { return h.file == f && h.write && f.changed })
 	f.resize(size)
-	if !writing { // else it is part of what is unfinished
-		f.commit()
+	for _, h := range m.open {
+		if h.file == f && h.write { // then it may be part of what is unfinished
+			m.ok(h.Sync())
+		}
 	}
+	f.sync()
 }
 
 func (m *randomRun) ftruncate() {

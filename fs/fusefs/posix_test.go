@@ -13,8 +13,10 @@ type stat struct{ syscall.Stat_t }
 
 func (s *stat) lstat(path string) error { return syscall.Lstat(path, &s.Stat_t) }
 
-// wrongCases are cases of the suite that no file system passes with fcntl(2) locks of one process: the suite's own test
-// leaves them out as well.
+// wrongCases are cases that no file system can pass. FcntlFlockLocksFile wants F_SETLK on a second descriptor of the
+// same process to fail with EAGAIN, but such locks belong to the process (fcntl(2), POSIX), so it has to succeed; ext4
+// fails the case too, and the suite's own test leaves it out. It would pass only with a lock owner per descriptor, which
+// breaks programs. FcntlFlockSetLk, which asks by F_OFD_GETLK, an owner of its own, is not among them.
 func wrongCases() []string { return []string{"FcntlFlockLocksFile"} }
 
 // TestPosix runs go-fuse's conformance suite: every other case, and none may skip.
