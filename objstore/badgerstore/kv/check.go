@@ -34,7 +34,11 @@ func (db *DB) Check(ctx context.Context, progress func(Progress), found func(err
 		if err := e.verifyChecksum(); err != nil {
 			found(&CorruptError{What: tableOf(e), Err: err})
 		}
-		if err := c.values(e); err != nil {
+		err := c.values(e)
+		var corrupt *CorruptError
+		if errors.As(err, &corrupt) { // badger's own reading failed: its verification has said so, or this does
+			found(corrupt)
+		} else if err != nil {
 			return err
 		}
 	}
