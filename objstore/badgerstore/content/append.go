@@ -42,6 +42,21 @@ func (d *Dir) AppendWith(id [16]byte, slotSize int, n int64, fill func(first uin
 	return first, nil
 }
 
+// Place writes the bytes of slots that a backup has, from offset off of the content's file on. It is for a store that is being
+// restored and that nobody else uses. They survive power loss after [Dir.Sync].
+func (d *Dir) Place(id [16]byte, off int64, data []byte) error {
+	if off < 0 || off > math.MaxInt64-int64(len(data)) {
+		return failed(fmt.Sprintf("place %d bytes at %d", len(data), off), id, errors.New("out of range"))
+	}
+	d.makeRoom()
+	f, err := d.acquire(id, true)
+	if err != nil {
+		return err
+	}
+	defer d.release(f)
+	return failed("place", id, d.write(f, data, off))
+}
+
 // write writes an append's bytes and marks the file dirty, or cleans up.
 func (d *Dir) write(f *file, data []byte, off int64) error {
 	f.writers.RLock()

@@ -53,6 +53,15 @@ func (d *Dir) Stat(id [16]byte) (size, allocated int64, err error) {
 // List calls fn for every content with the bytes of disk it takes, in no order. Contents that come or go
 // meanwhile may be missed. Files that are no contents are passed over. It stops at fn's first error.
 func (d *Dir) List(fn func(id [16]byte, allocated int64) error) error {
+	return d.list(func(id ID, fi fs.FileInfo) error { return fn(id, allocatedBytes(fi)) })
+}
+
+// Lengths is List with the length of each file: behind it, slot numbers are free.
+func (d *Dir) Lengths(fn func(id [16]byte, length int64) error) error {
+	return d.list(func(id ID, fi fs.FileInfo) error { return fn(id, fi.Size()) })
+}
+
+func (d *Dir) list(fn func(id ID, fi fs.FileInfo) error) error {
 	fans, err := os.ReadDir(d.root)
 	if err != nil {
 		return fmt.Errorf("list contents: %w", err)
@@ -68,7 +77,7 @@ func (d *Dir) List(fn func(id [16]byte, allocated int64) error) error {
 	return nil
 }
 
-func (d *Dir) listFan(fan string, fn func(id [16]byte, allocated int64) error) error {
+func (d *Dir) listFan(fan string, fn func(id ID, fi fs.FileInfo) error) error {
 	names, err := os.ReadDir(filepath.Join(d.root, fan))
 	if err != nil {
 		return fmt.Errorf("list contents: %w", err)
@@ -85,7 +94,7 @@ func (d *Dir) listFan(fan string, fn func(id [16]byte, allocated int64) error) e
 		if err != nil {
 			return failed("list", id, err)
 		}
-		if err := fn(id, allocatedBytes(fi)); err != nil {
+		if err := fn(id, fi); err != nil {
 			return err
 		}
 	}
