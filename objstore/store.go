@@ -112,6 +112,27 @@ type Repairer interface {
 	Repair(ctx context.Context, progress func(done, total int64), mended func(Mending)) (RepairReport, error)
 }
 
+// Snapshotter is the capability of a store that can be backed up while it is used. A backup is one moment: every version, key
+// record, user and setting of it, and what of open files was fsynced. It is as unreadable as the store. progress counts bytes.
+type Snapshotter interface {
+	// BackupTo adds a backup to the repository in dir, which it makes if need be; what the repository has is neither read nor
+	// written again. Only the newest keep backups stay, 0 being no bound. After an error, earlier ones are as before.
+	BackupTo(ctx context.Context, dir string, keep int, progress func(done, total int64)) (BackupReport, error)
+	// BackupStream writes a backup that needs no other. The caller makes w durable.
+	BackupStream(ctx context.Context, w io.Writer, progress func(done, total int64)) (BackupReport, error)
+}
+
+// BackupReport describes a backup.
+type BackupReport struct {
+	Point   string // its name in the repository
+	Created time.Time
+	Records int64
+	Size    int64    // bytes that a restore reads
+	Added   int64    // bytes that were written for it
+	Lost    int64    // records and chunks that could not be read: they are not in it
+	Damaged []string // files of the repository that could not be read; what they held was stored anew
+}
+
 // Mending is one thing that Repair did.
 type Mending struct {
 	Damage

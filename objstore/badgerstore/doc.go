@@ -1,4 +1,4 @@
-// Package badgerstore is the embedded store: objstore.Store, objstore.Tree and objstore.Maintainer over one directory.
+// Package badgerstore is the embedded store: objstore.Store, objstore.Tree, objstore.Maintainer and the like over one directory.
 //
 // # Words
 //
@@ -23,6 +23,11 @@
 //
 // A damaged store: check.go reads everything; repair.go mends: salvage.go (what cannot be read goes), then one change over a
 // survey.go of all records: repairtree.go (names, directories, links) and repairrefs.go (what hangs on them).
+//
+// # Backups
+//
+// backup.go takes the state behind one change (pin.go): a snapshot of the database, and a pin that keeps what its records use in
+// content files. collect.go finds that; package backup has the form. restore.go makes a store of it; the header comes last.
 //
 // # Order of commit
 //
@@ -55,6 +60,7 @@
 //
 // Numbers in keys are 8 bytes, big endian. FORMAT.md states each value to the byte.
 //
+//	A                            backups that the store has been through
 //	B name                       bucket
 //	D parent name                dirent: the inodes of the file and of the directory of that name
 //	G content                    garbage: small slots of it that are dead; also: look at this content

@@ -11,3 +11,12 @@ func (s *Store) SetFault(f func() error) {
 
 // Raw changes records behind the store's back.
 func (s *Store) Raw(fn func(tx *kv.Tx) error) error { return s.db.Update(fn) }
+
+// SetBackupFault lets changes of a backup's directory fail, before they are made, when f answers an error.
+func (s *Store) SetBackupFault(f func(what string) error) { s.backupFault = f }
+
+// SetBackupPack makes packs small.
+func (s *Store) SetBackupPack(bytes int) { s.backupPack = bytes }
+
+// Pinned reports that a backup holds a state.
+func (s *Store) Pinned() bool { return s.pinned() }

@@ -28,6 +28,10 @@ var (
 	ErrWrongKey = errors.New("the root key and its keyring do not belong to this store")
 	// ErrLocked: another process has the store open.
 	ErrLocked = errors.New("the store is in use by another process")
+	// ErrUnfinished: a restore of a backup into the directory did not come to its end.
+	ErrUnfinished = errors.New("the store was not restored to its end")
+	// ErrNotEmpty: a backup is restored into a directory with files.
+	ErrNotEmpty = errors.New("the directory is not empty; a backup is restored into a new or an empty one")
 	// ErrNotStore: the directory holds something else.
 	ErrNotStore = errors.New("the directory is not empty and not a kmsfs store")
 )
@@ -65,10 +69,18 @@ func parseHeader(b []byte) (h header, ok bool) {
 	return h, err == nil && n == 3 && h.String() == string(b)
 }
 
-// openHeader makes the header of a new store or proves that secret opens an old one. A damaged copy is written anew.
-func openHeader(dir string, secret []byte, id string) error {
+// Unfinished reports that a restore into dir did not come to its end.
+func Unfinished(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, restoringName))
+	_, none := os.Lstat(filepath.Join(dir, headerNames[0]))
+	return err == nil && errors.Is(none, fs.ErrNotExist)
+}
+
+// openHeader makes the header of a new store, with this id, or proves that secret opens an old one. A damaged copy is written
+// anew. It answers the store's id.
+func openHeader(dir string, secret []byte, newID string) (id string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return "", err
 	}
 	found, newer, missing := 0, 0, 0
 	var good header
@@ -79,7 +91,7 @@ func openHeader(dir string, secret []byte, id string) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 		h, ok := parseHeader(b)
 		switch {
@@ -92,31 +104,38 @@ func openHeader(dir string, secret []byte, id string) error {
 	}
 	switch {
 	case found > 0 && good.version != storeVersion:
-		return fmt.Errorf("%s: format %d, this program knows %d: %w", dir, good.version, storeVersion, ErrNewerFormat)
+		return "", fmt.Errorf("%s: format %d, this program knows %d: %w", dir, good.version, storeVersion, ErrNewerFormat)
 	case found == len(headerNames):
-		return nil
+		_ = os.Remove(filepath.Join(dir, restoringName)) // a restore was cut short behind its last write
+		return good.id, nil
 	case found > 0:
-		return writeHeader(dir, good)
+		return good.id, writeHeader(dir, good)
 	case newer > 0:
-		return fmt.Errorf("%s: format %d, this program knows %d: %w", dir, newer, storeVersion, ErrNewerFormat)
+		return "", fmt.Errorf("%s: format %d, this program knows %d: %w", dir, newer, storeVersion, ErrNewerFormat)
 	case missing == len(headerNames):
-		return initHeader(dir, secret, id)
+		return initHeader(dir, secret, newID)
 	}
-	return fmt.Errorf("%s: %w", dir, ErrWrongKey)
+	return "", fmt.Errorf("%s: %w", dir, ErrWrongKey)
 }
 
 // initHeader refuses a directory with files in it: they are somebody's.
-func initHeader(dir string, secret []byte, id string) error {
+func initHeader(dir string, secret []byte, newID string) (id string, err error) {
 	names, err := os.ReadDir(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
+	used := false
 	for _, e := range names {
-		if !BeforeHeader(e.Name()) {
-			return fmt.Errorf("%s: %w", dir, ErrNotStore)
+		if e.Name() == restoringName {
+			return "", fmt.Errorf("%s: %w", dir, ErrUnfinished)
 		}
+		used = used || !BeforeHeader(e.Name())
 	}
-	return writeHeader(dir, newHeader(secret, id))
+	if used {
+		return "", fmt.Errorf("%s: %w", dir, ErrNotStore)
+	}
+	h := newHeader(secret, newID)
+	return h.id, writeHeader(dir, h)
 }
 
 func writeHeader(dir string, h header) error {

@@ -10,6 +10,7 @@ import (
 
 // The first byte of every key of the metadata table. doc.go has the table of keys and values.
 const (
+	kRuns       = 'A' // nothing → the backups that the store has been through
 	kBucket     = 'B' // name → bucket
 	kDirent     = 'D' // parent, name → dirent
 	kExternal   = 'E' // record name → record about keys that are elsewhere

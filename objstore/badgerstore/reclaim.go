@@ -26,9 +26,10 @@ func (s *Store) whenDurable(bytes int64, free func()) {
 	s.mu.Lock()
 	s.frees = append(s.frees, pendingFree{lsn, bytes, free})
 	s.waiting += bytes
-	waiting := s.waiting
+	waiting, pinned := s.waiting, len(s.pins) > 0
 	s.mu.Unlock()
 	switch {
+	case pinned: // it cannot be given back yet
 	case waiting >= freeNow:
 		s.tryFree()
 	case waiting >= freeSoon:
@@ -43,6 +44,9 @@ func (s *Store) whenDurable(bytes int64, free func()) {
 func (s *Store) freeDurable() {
 	durable := s.db.SettledLSN()
 	s.mu.Lock()
+	for p := range s.pins {
+		durable = min(durable, p.lsn)
+	}
 	n := 0
 	for n < len(s.frees) && s.frees[n].lsn <= durable {
 		s.waiting -= s.frees[n].bytes

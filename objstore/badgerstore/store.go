@@ -14,6 +14,7 @@ import (
 
 	"kmsfs/kms"
 	"kmsfs/objstore"
+	"kmsfs/objstore/badgerstore/backup"
 	"kmsfs/objstore/badgerstore/content"
 	"kmsfs/objstore/badgerstore/kv"
 	"kmsfs/objstore/seal"
@@ -38,6 +39,7 @@ type Options struct {
 // wmu is held by the one transaction that writes; mu guards the small tables below it. doc.go has the lock order.
 type Store struct {
 	dir  string
+	id   string // of the store, from its header
 	log  *slog.Logger
 	lock *os.File
 	db   *kv.DB
@@ -57,14 +59,20 @@ type Store struct {
 	condemned map[seal.ContentID]bool    // contents that the change under way gives up
 	frees     []pendingFree
 	waiting   int64                    // bytes of frees
+	pins      map[*pin]struct{}        // states whose ciphertext has to stay
+	closing   bool                     // no backup begins any more
 	garbage   map[seal.ContentID]int64 // bytes of a content that no version uses, estimated
 	removed   []seal.ContentID         // contents whose garbage record can go
 	counter   map[string]*counter
 	// leftDrafts are files whose last Close could not make what was fsynced their content.
 	leftDrafts map[objstore.Ino]bool
 
-	fault func() error // of tests: fails a change when it is made
+	fault       func() error       // of tests: fails a change when it is made
+	backupFault func(string) error // of tests: fails a change of a backup's directory
+	backupPack  int                // of tests: bytes of a pack, when not 0
+	backupKeys  *backup.Keys
 
+	life    context.Context // ends when the store closes
 	stop    context.CancelFunc
 	sweeps  chan seal.ContentID
 	workers sync.WaitGroup
@@ -86,7 +94,7 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, log: o.Logger, lock: lf,
 		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]objstore.BucketUsage{},
 		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{},
-		condemned: map[seal.ContentID]bool{}, leftDrafts: map[objstore.Ino]bool{},
+		pins: map[*pin]struct{}{}, condemned: map[seal.ContentID]bool{}, leftDrafts: map[objstore.Ino]bool{},
 		counter: map[string]*counter{}, sweeps: make(chan seal.ContentID, 64),
 	}
 	s.nodes.init()
@@ -103,7 +111,10 @@ func (s *Store) start(o Options) (err error) {
 		}
 		defer kms.Wipe(o.Secret)
 	}
-	if err := openHeader(s.dir, o.Secret, o.ID); err != nil {
+	if s.id, err = openHeader(s.dir, o.Secret, o.ID); err != nil {
+		return err
+	}
+	if s.backupKeys, err = backup.NewKeys(o.Secret); err != nil {
 		return err
 	}
 	if s.data, err = content.Open(filepath.Join(s.dir, "content")); err != nil {
@@ -121,9 +132,8 @@ func (s *Store) start(o Options) (err error) {
 	if err := s.recover(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
-	s.workers.Go(func() { s.sweepLoop(ctx) })
+	s.life, s.stop = context.WithCancel(context.Background())
+	s.workers.Go(func() { s.sweepLoop(s.life) })
 	return nil
 }
 
@@ -133,6 +143,9 @@ func (s *Store) SetKMS(k *kms.Service) { s.kms = k }
 
 // Close makes everything durable and gives the directory free.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	s.stop()
 	s.workers.Wait()
 	err := s.freeAll()
@@ -146,6 +159,9 @@ func (s *Store) shut() error {
 	}
 	if s.data != nil {
 		errs = append(errs, s.data.Close())
+	}
+	if s.backupKeys != nil {
+		s.backupKeys.Wipe()
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }

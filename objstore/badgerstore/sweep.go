@@ -336,6 +336,10 @@ func (s *Store) sweep(id seal.ContentID) (freed int64, err error) {
 		}
 		return before, err
 	}
+	if s.pinned() { // after the look: what is dead now may be part of a state that was pinned before
+		s.noteGarbage(id, 1)
+		return 0, nil
+	}
 	if before > 0 {
 		if err := s.db.Settle(); err != nil { // power loss must not bring back records that use what is given back
 			return 0, err
