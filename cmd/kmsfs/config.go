@@ -50,6 +50,9 @@ type Config struct {
 	Serve       ServeConfig       `toml:"serve"`
 	Env         EnvConfig         `toml:"env"`
 	Status      StatusConfig      `toml:"status"`
+	Backup      BackupConfig      `toml:"backup"`
+
+	RestoreBackup RestoreBackupConfig `toml:"restore-backup"`
 
 	now func() time.Time // of tests; nil: time.Now
 }
@@ -146,6 +149,19 @@ type ServeConfig struct {
 // EnvConfig is whose access key `kmsfs env` prints.
 type EnvConfig struct {
 	User string `toml:"user"` // empty: the only one
+}
+
+// BackupConfig is how `kmsfs backup` works.
+type BackupConfig struct {
+	Keep int  `toml:"keep"` // backups of a directory that stay; 0: all
+	File bool `toml:"file"` // one file, whatever its name
+}
+
+// RestoreBackupConfig is what `kmsfs restore-backup` does.
+type RestoreBackupConfig struct {
+	Point  string `toml:"point"`  // name of a backup of a directory; empty: the newest
+	Verify bool   `toml:"verify"` // read all, and write nothing
+	Kit    string `toml:"kit"`    // recovery kit with the root key; empty: its file
 }
 
 // StatusConfig is how `kmsfs status` answers.
@@ -255,6 +271,7 @@ func (c *Config) problems() []problem {
 	check(validProtection(c.Root.Protection), "root.protection", "%q is none of %s, %s, %sKEY", c.Root.Protection, protectNone, protectPassphrase, protectAWS)
 	oneOf("audit.data-events", c.Audit.Data, dataNone, dataRead, dataWrite, dataAll)
 	check(c.Audit.Lines >= 0, "audit.lines", "%d is negative", c.Audit.Lines)
+	check(c.Backup.Keep >= 0, "backup.keep", "%d is negative", c.Backup.Keep)
 	check(c.KMS.Region != "", "kms.region", "must not be empty")
 	check(c.Key.Days >= 7 && c.Key.Days <= 30, "key.days", "%d is not in 7 to 30", c.Key.Days)
 	check(c.KeyRotation.Every == 0 || c.KeyRotation.Every >= kms.MinRotationDays && c.KeyRotation.Every <= kms.MaxRotationDays,

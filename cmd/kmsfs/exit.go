@@ -101,7 +101,7 @@ func exitCode(err error) exit {
 		return exitPartial
 	case errors.As(err, &config), isAny(err, service.OtherKMS):
 		return exitConfig
-	case errors.As(err, &damage), isAny(err, service.WrongRootKey, service.NoKeyring, objstore.IntegrityError,
+	case errors.As(err, &damage), isAny(err, service.WrongRootKey, service.NoKeyring, service.DamagedBackup, objstore.IntegrityError,
 		kms.InvalidCiphertextException, kms.IncorrectKeyException):
 		return exitIntegrity
 	case isAny(err, kms.DisabledException, kms.KMSInvalidStateException):
@@ -114,7 +114,7 @@ func exitCode(err error) exit {
 		return exitPermission
 	case isAny(err, service.Busy, service.Stale, service.Closing):
 		return exitBusy
-	case isAny(err, service.NoStore, service.NoRootKey, service.NotMounted, service.NoDoor, service.NoUser,
+	case isAny(err, service.NoStore, service.Unfinished, service.NoRootKey, service.NotMounted, service.NoDoor, service.NoUser, service.NoBackup,
 		kms.NotFoundException, objstore.NoSuchBucket,
 		objstore.NoSuchKey, objstore.NoSuchVersion, objstore.NoSuchNode, fs.ErrNotExist):
 		return exitNotFound

@@ -81,7 +81,7 @@ func (a *app) root() *cobra.Command {
 		a.mountCommand(), a.umountCommand(), a.initCommand(), a.statusCommand(), a.bucketCommand(), a.keyCommand(),
 		a.serveCommand(), a.userCommand(), a.envCommand(),
 		a.versionsCommand(), a.restoreCommand(), a.reencryptCommand(), a.rewrapCommand(), a.explainCommand(),
-		a.checkCommand(), a.auditCommand(), a.rootCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
+		a.checkCommand(), a.backupCommand(), a.restoreBackupCommand(), a.auditCommand(), a.rootCommand(), a.gcCommand(), a.configCommand(), a.versionCommand())
 	root.Long = "kmsfs mounts buckets as directories. Every file is an object, encrypted under a KMS key that its extended\n" +
 		"attributes choose.\n\n" + exitHelp()
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -47,7 +47,7 @@ func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, e
 	if err != nil {
 		return nil, err
 	}
-	if !exists && !create {
+	if !exists && !create && !badgerstore.Unfinished(path) {
 		return nil, &service.Error{Code: service.NoStore, Message: fmt.Sprintf("there is no store at %s", path)}
 	}
 	if exists {
@@ -143,6 +143,9 @@ func unused(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if badgerstore.Unfinished(path) {
+		return storeError(fmt.Errorf("%s: %w", path, badgerstore.ErrUnfinished))
+	}
 	for _, e := range entries {
 		if !badgerstore.BeforeHeader(e.Name()) {
 			return storeError(fmt.Errorf("%s: %w", path, badgerstore.ErrNotStore))
@@ -197,6 +200,8 @@ func storeError(err error) error {
 		badgerstore.ErrNewerFormat: service.NewerFormat,
 		badgerstore.ErrWrongKey:    service.WrongRootKey,
 		badgerstore.ErrNotStore:    service.BadRequest,
+		badgerstore.ErrNotEmpty:    service.BadRequest,
+		badgerstore.ErrUnfinished:  service.Unfinished,
 	} {
 		if errors.Is(err, from) {
 			return &service.Error{Code: to, Message: "open the store", Err: err}

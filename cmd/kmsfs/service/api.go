@@ -81,6 +81,8 @@ type API interface {
 
 	Check(context.Context, CheckRequest, Progress) (CheckAnswer, error)
 	GC(context.Context, Nothing) (GCAnswer, error)
+	// Backup writes one moment of the store. Errors: [Busy], [BadRequest], [NewerFormat], [WrongRootKey], [DamagedBackup].
+	Backup(context.Context, BackupRequest, Progress) (BackupAnswer, error)
 }
 
 // Nothing is the request or the answer of a verb that has none.

@@ -246,3 +246,7 @@ func (c *Client) Check(ctx context.Context, r CheckRequest, p Progress) (CheckAn
 func (c *Client) GC(ctx context.Context, r Nothing) (GCAnswer, error) {
 	return invoke[GCAnswer](ctx, c, "GC", r, nil)
 }
+
+func (c *Client) Backup(ctx context.Context, r BackupRequest, p Progress) (BackupAnswer, error) {
+	return invoke[BackupAnswer](ctx, c, "Backup", r, p)
+}

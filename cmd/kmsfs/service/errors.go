@@ -35,12 +35,17 @@ const (
 	NoDoor       Code = "NoDoor"       // no door is open
 	WouldLose    Code = "WouldLose"    // versions would be lost of which the caller does not know
 	NoUser       Code = "NoUser"       // there is no such user of the doors
+	NoBackup     Code = "NoBackup"     // the repository has no such backup
+	Unfinished   Code = "Unfinished"   // a restore did not come to its end
+	// DamagedBackup: a file of a backup is damaged or missing.
+	DamagedBackup Code = "DamagedBackup"
 )
 
 // Codes lists every code, so that tests can find a hole in a table.
 func Codes() []Code {
 	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey, RootKMS, OtherKMS, NoKeyring,
-		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose}
+		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose,
+		NoBackup, DamagedBackup, Unfinished}
 }
 
 // Error implements error, so that errors.Is(err, service.Busy) works.

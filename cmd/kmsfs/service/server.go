@@ -83,6 +83,7 @@ func handlers(a API) map[string]handler {
 		"Rewrap":              streaming(a.Rewrap),
 		"Check":               streaming(a.Check),
 		"GC":                  plain(a.GC),
+		"Backup":              streaming(a.Backup),
 	}
 }
 
