@@ -26,7 +26,7 @@ func (v *View) truncate(ctx context.Context, ino objstore.Ino, h *Handle, size i
 // truncateClosed is truncate(2): an open for writing, a change and a close in one. The inode is locked.
 func (h *Handle) truncateClosed(ctx context.Context, size int64, kill bool) error {
 	i := h.inode
-	node, err := i.open(ctx, true)
+	node, err := i.open(ctx, OpenFlags{Write: true})
 	if err != nil {
 		return err
 	}

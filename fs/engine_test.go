@@ -21,6 +21,13 @@ import (
 // engine is a view of bucket "files" of a new store on disk, which is checked at the end.
 func engine(t testing.TB) (*badgerstore.Store, *FS, *View) {
 	t.Helper()
+	s, _, f, v := engineAndKeys(t)
+	return s, f, v
+}
+
+// engineAndKeys is engine with its key service.
+func engineAndKeys(t testing.TB) (*badgerstore.Store, *kms.Service, *FS, *View) {
+	t.Helper()
 	root := bytes.Repeat([]byte{7}, 32)
 	s, err := badgerstore.Open(filepath.Join(t.TempDir(), "store"), badgerstore.Options{
 		Secret: local.Derive(root, "kmsfs store v1"), SyncEvery: time.Hour,
@@ -28,7 +35,8 @@ func engine(t testing.TB) (*badgerstore.Store, *FS, *View) {
 	require.NoError(t, err)
 	p, err := local.Open(s.Records(), root, local.Options{})
 	require.NoError(t, err)
-	s.SetKMS(kms.NewService(p, kms.Options{ServiceKeys: map[uint32][]byte{1: local.Derive(root, "kmsfs sse-s3 v1")}}))
+	keys := kms.NewService(p, kms.Options{ServiceKeys: map[uint32][]byte{1: local.Derive(root, "kmsfs sse-s3 v1")}})
+	s.SetKMS(keys)
 	_, err = s.CreateBucket(t.Context(), objstore.Bucket{
 		Name: "files", Versioning: objstore.VersioningEnabled, Default: objstore.Encryption{Algorithm: objstore.KMS},
 	})
@@ -43,7 +51,7 @@ func engine(t testing.TB) (*badgerstore.Store, *FS, *View) {
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
 	})
-	return s, f, v
+	return s, keys, f, v
 }
 
 // TestFileIsASliceOfBytesOnTheEngine does what its namesake does on the store that is shipped.
@@ -85,4 +93,39 @@ func TestVersionsOnTheEngine(t *testing.T) {
 		require.Equal(t, want, string(readAll(t, old, 10)))
 		old.Release(t.Context())
 	}
+}
+
+// TestOverwriteNeedsNoOldKey: what is dropped at open(2) is not decrypted, so an overwrite is one call of the KMS, and works
+// under another key while the old one is disabled; under the disabled one it fails and leaves the file as it was.
+func TestOverwriteNeedsNoOldKey(t *testing.T) {
+	_, keys, f, v := engineAndKeys(t)
+	old, err := keys.CreateKey(t.Context(), kms.CreateKeyInput{})
+	require.NoError(t, err)
+	other, err := keys.CreateKey(t.Context(), kms.CreateKeyInput{})
+	require.NoError(t, err)
+	require.NoError(t, v.SetXattr(t.Context(), v.Root(), "user.sse-kms-key-id", []byte(old.ARN), objstore.XattrSet))
+	h := create(t, v, "f")
+	write(t, h, 0, "old")
+	require.NoError(t, h.Flush(t.Context()))
+	h.Release(t.Context())
+
+	before := keys.Calls()
+	h = open(t, v, h.Ino(), OpenFlags{Write: true, Truncate: true})
+	write(t, h, 0, "new")
+	require.NoError(t, h.Flush(t.Context()))
+	h.Release(t.Context())
+	require.EqualValues(t, 1, keys.Calls()-before)
+
+	require.NoError(t, keys.DisableKey(t.Context(), old.ARN))
+	_, err = v.Open(t.Context(), h.Ino(), OpenFlags{Write: true, Truncate: true})
+	require.Error(t, err)
+	require.ErrorIs(t, err, kms.DisabledException)
+	require.Zero(t, f.OpenFiles())
+	require.NoError(t, v.SetXattr(t.Context(), h.Ino(), "user.sse-kms-key-id", []byte(other.ARN), objstore.XattrSet))
+	h = open(t, v, h.Ino(), OpenFlags{Write: true, Truncate: true})
+	write(t, h, 0, "newest")
+	require.NoError(t, h.Flush(t.Context()))
+	require.Equal(t, "newest", string(readAll(t, h, 10)))
+	h.Release(t.Context())
+	require.NoError(t, keys.EnableKey(t.Context(), old.ARN))
 }

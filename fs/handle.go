@@ -66,7 +66,7 @@ func (v *View) open(ctx context.Context, ino objstore.Ino, flags OpenFlags) (*Ha
 
 func (h *Handle) open(ctx context.Context, flags OpenFlags) error {
 	i := h.inode
-	node, err := i.open(ctx, flags.Write)
+	node, err := i.open(ctx, flags)
 	if err != nil {
 		return err
 	}
@@ -90,8 +90,12 @@ func (h *Handle) openForWrite(ctx context.Context, node *objstore.Node, flags Op
 		return nil
 	}
 	if err := i.empty(ctx, node); err != nil {
+		if i.blank {
+			i.forget()
+		}
 		return err
 	}
+	i.blank = false
 	i.writers++
 	i.touch()
 	h.dropPrivileges(ctx, flags.KillPrivileges)
@@ -102,7 +106,7 @@ func (h *Handle) openForWrite(ctx context.Context, node *objstore.Node, flags Op
 func (v *View) created(ctx context.Context, node *objstore.Node, flags OpenFlags) (*Handle, error) {
 	i := v.fs.acquire(node.Ino)
 	h := &Handle{view: v, inode: i, ino: node.Ino, write: true, KeepPages: true}
-	err := i.load(ctx, node)
+	err := i.load(ctx, node, false)
 	if err == nil {
 		err = i.begin(ctx, node, objstore.BeginKeep)
 	}

@@ -34,6 +34,7 @@ type inode struct {
 	changed   bool   // there is something to commit
 	failed    bool   // the last commit failed and nothing was written since
 	orphan    bool   // it has no name any more: nothing is committed
+	blank     bool   // the file was opened without its content, and is not emptied yet: nobody may have it
 }
 
 // overlay is the attributes of a changed file that is not committed.
@@ -52,8 +53,9 @@ func (o *overlay) apply(n *objstore.Node) *objstore.Node {
 	return &c
 }
 
-// open makes i's file usable for one more open(2) by ctx's caller. i is locked.
-func (i *inode) open(ctx context.Context, write bool) (*objstore.Node, error) {
+// open makes i's file usable for one more open(2) by ctx's caller. i is locked. With Truncate the caller drops the content
+// at once, and the key of the old one is not needed.
+func (i *inode) open(ctx context.Context, flags OpenFlags) (*objstore.Node, error) {
 	node, err := i.fs.tree.Node(ctx, i.ino)
 	if err != nil {
 		return nil, stale(err)
@@ -65,14 +67,18 @@ func (i *inode) open(ctx context.Context, write bool) (*objstore.Node, error) {
 		i.forget() // replaced through another door: this and every other open file see the new version
 	}
 	if i.file == nil {
-		return node, i.load(ctx, node)
+		return node, i.load(ctx, node, flags.Write && flags.Truncate)
 	}
-	return node, i.file.Authorize(ctx, write)
+	return node, i.file.Authorize(ctx, flags.Write)
 }
 
-// load opens the file anew.
-func (i *inode) load(ctx context.Context, node *objstore.Node) error {
-	file, err := i.fs.tree.OpenFile(ctx, i.ino)
+// load opens the file anew, without its content when that is dropped.
+func (i *inode) load(ctx context.Context, node *objstore.Node, dropped bool) error {
+	do := i.fs.tree.OpenFile
+	if dropped {
+		do = i.fs.tree.OverwriteFile
+	}
+	file, err := do(ctx, i.ino)
 	if err != nil {
 		return stale(err)
 	}
@@ -80,6 +86,7 @@ func (i *inode) load(ctx context.Context, node *objstore.Node) error {
 	i.mode = node.Mode
 	_, i.seccap = node.Xattrs[capabilityName]
 	i.begun, i.changed, i.failed, i.orphan = false, false, false, node.Nlink == 0
+	i.blank = dropped
 	return nil
 }
 

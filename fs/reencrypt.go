@@ -34,7 +34,7 @@ func (f *FS) Reencrypt(ctx context.Context, ino objstore.Ino, force bool) (chang
 
 // renew makes the new version. i is locked.
 func (i *inode) renew(ctx context.Context) error {
-	node, err := i.open(ctx, true)
+	node, err := i.open(ctx, OpenFlags{Write: true})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (i *inode) prepare(ctx context.Context) error {
 
 // empty drops all content, as O_TRUNC does.
 func (i *inode) empty(ctx context.Context, node *objstore.Node) error {
-	if i.size == 0 && i.file.Size() == 0 && len(i.chunks) == 0 {
+	if !i.blank && i.size == 0 && i.file.Size() == 0 && len(i.chunks) == 0 {
 		return i.begin(ctx, node, objstore.BeginKeep)
 	}
 	if err := i.begin(ctx, node, objstore.BeginEmpty); err != nil {

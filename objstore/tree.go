@@ -133,6 +133,9 @@ type Tree interface {
 	RemoveXattr(ctx context.Context, ino Ino, name string) error
 	// OpenFile opens a regular file: it unwraps the data key of the current version, if it has one, for the caller.
 	OpenFile(ctx context.Context, ino Ino) (File, error)
+	// OverwriteFile is OpenFile for who drops the content: the File has size 0, and Begin comes before anything else. No
+	// data key is unwrapped.
+	OverwriteFile(ctx context.Context, ino Ino) (File, error)
 	// Rewrap wraps the data key of ino's current version anew under enc's key and context: no data moves, no version is made.
 	Rewrap(ctx context.Context, ino Ino, enc Encryption) error
 	// SyncTree is fsync(2) of a directory: all changes before it survive power loss.

@@ -175,8 +175,10 @@ func (f *file) committed(m committed, env kms.Envelope) {
 	for slot := range f.session.small {
 		f.session.small[slot] = false
 	}
-	if next, err := f.s.data.Next(f.src.id, f.src.slotSize()); err == nil {
-		f.session.fresh = next
+	if f.session.grown {
+		if next, err := f.s.data.Next(f.src.id, f.src.slotSize()); err == nil {
+			f.session.fresh, f.session.grown = next, false
+		}
 	}
 	f.s.punch(f.src, m.punch)
 }

@@ -37,6 +37,7 @@ type session struct {
 	shares int                // Store.shares of the content when it began, or after its own last commit
 	kept   bool               // the version before lives on as noncurrent
 	shared bool               // another file has taken over slots
+	grown  bool               // content slots were made since its last Commit
 	dead   []extent           // slots of the session that nothing uses any more
 	former []extent           // slots of the version before that the content no longer uses
 }
@@ -64,24 +65,46 @@ func (s *Store) OpenFile(ctx context.Context, ino objstore.Ino) (objstore.File, 
 }
 
 func (s *Store) openFile(ctx context.Context, ino objstore.Ino) (*file, error) {
-	src, in, err := s.openSource(ctx, func() (*inode, error) {
-		in, err := s.cachedInode(ino)
-		if err == nil && !isRegular(in.Mode) {
-			err = objstore.IsDirectory
-		}
-		return in, err
-	})
+	src, in, err := s.openSource(ctx, func() (*inode, error) { return s.regular(ino) })
 	if err != nil {
 		return nil, err
 	}
-	f := &file{s: s, ino: ino, base: in.ver, size: in.Size, pending: map[int64][]byte{}}
-	s.mu.Lock()
-	f.draft = s.leftDrafts[ino]
-	s.mu.Unlock()
+	f := s.newFile(in)
 	if src != nil {
 		f.use(src, in.ver.env)
 	}
 	return f, nil
+}
+
+// OverwriteFile opens a regular file without its content.
+func (s *Store) OverwriteFile(_ context.Context, ino objstore.Ino) (objstore.File, error) {
+	s.mu.Lock()
+	s.open[ino]++
+	s.mu.Unlock()
+	in, err := s.regular(ino)
+	if err != nil {
+		s.closeInode(ino)
+		return nil, wrap("OpenFile", err)
+	}
+	f := s.newFile(in)
+	f.size = 0
+	return f, nil
+}
+
+func (s *Store) regular(ino objstore.Ino) (*inode, error) {
+	in, err := s.cachedInode(ino)
+	if err == nil && !isRegular(in.Mode) {
+		err = objstore.IsDirectory
+	}
+	return in, err
+}
+
+func (s *Store) newFile(in *inode) *file {
+	f := &file{s: s, ino: in.Ino, base: in.ver, size: in.Size, pending: map[int64][]byte{}}
+	s.mu.Lock()
+	f.draft = s.leftDrafts[in.Ino]
+	s.mu.Unlock()
+	return f
 }
 
 // use makes src the content that is written to.

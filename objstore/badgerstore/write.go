@@ -175,6 +175,7 @@ func (f *file) seal(index int64, n int, plain func(k int) []byte) error {
 	tail := len(plain(n - 1))
 	buf := getBuffer(n*size - (chunkSize - tail))
 	defer putBuffer(buf)
+	f.session.grown = true
 	f.src.mu.Lock() // until the slots are mapped: the sweep takes slots that are in no map for free
 	first, err := f.s.data.AppendWith(f.src.id, size, int64(len(buf)), func(first uint64) []byte {
 		inParallel(n, func(k int) error {

@@ -70,6 +70,14 @@ func (f *Fault) ResolveEncryption(ctx context.Context, enc objstore.Encryption) 
 	return do(ctx, f, "ResolveEncryption", "", func() (objstore.Encryption, error) { return f.Tree.ResolveEncryption(ctx, enc) })
 }
 
+func (f *Fault) OverwriteFile(ctx context.Context, ino objstore.Ino) (objstore.File, error) {
+	h, err := do(ctx, f, "OverwriteFile", "", func() (objstore.File, error) { return f.Tree.OverwriteFile(ctx, ino) })
+	if err != nil {
+		return nil, err
+	}
+	return &faultyFile{h, f}, nil
+}
+
 func (f *Fault) OpenFile(ctx context.Context, ino objstore.Ino) (objstore.File, error) {
 	h, err := do(ctx, f, "OpenFile", "", func() (objstore.File, error) { return f.Tree.OpenFile(ctx, ino) })
 	if err != nil {
