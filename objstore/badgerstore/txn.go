@@ -361,7 +361,7 @@ type nodeCache struct {
 	epoch uint64 // counts put
 }
 
-const maxCachedNodes = 100_000
+const maxCachedNodes = 1 << 15 // about 1.5 KiB each
 
 func (c *nodeCache) init() { c.m = map[objstore.Ino]*inode{} }
 
