@@ -63,8 +63,7 @@ func (c *checker) database() error {
 			c.found(objstore.Damage{What: err.Error()})
 		}
 	})
-	st := c.s.db.Stats()
-	c.rep.Records, c.rep.Healed = st.Keys, st.HealedFiles
+	c.rep.Healed = c.s.db.Stats().HealedFiles
 	return err
 }
 
@@ -81,6 +80,7 @@ func (c *checker) each(prefix byte, fn func(r kv.Reader, k, v []byte) error) err
 					next = append([]byte{}, k...)
 					return false, nil
 				}
+				c.rep.Records++
 				return true, fn(r, k, v)
 			})
 		})
