@@ -131,9 +131,7 @@ func (g *grown) dropCaches() {
 func (g *grown) resident(pid int) float64 {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	require.NoError(g.t, err)
-	_, after, ok := strings.Cut(string(status), "VmRSS:")
-	require.True(g.t, ok)
-	kib, err := strconv.Atoi(strings.Fields(after)[0])
+	n, err := statusBytes(status, "VmRSS:")
 	require.NoError(g.t, err)
-	return float64(kib) / 1024
+	return float64(n) / mib
 }
