@@ -136,13 +136,7 @@ func (a *app) mountOnce(ctx context.Context, store string, r service.MountReques
 	case a.cfg.Mount.Foreground:
 		return a.runDaemon(ctx, store, a.mountStarter(r), a.daemonLog(), func(*service.Service) { a.announce(store, r, os.Getpid()) })
 	default:
-		if err := a.cfg.handOver(store); err != nil {
-			return err
-		}
-		if err := spawnDaemon(ctx, beside(a.cfg.LogFile, store, ".log")); err != nil {
-			return err
-		}
-		if client, err = dial(store); err != nil {
+		if client, err = a.spawn(ctx, store); err != nil {
 			return err
 		}
 	}

@@ -65,13 +65,7 @@ func (a *app) serveOnce(ctx context.Context, store string, r service.ServeReques
 			}
 		})
 	default:
-		if err := a.cfg.handOver(store); err != nil {
-			return err
-		}
-		if err := spawnDaemon(ctx, beside(a.cfg.LogFile, store, ".log")); err != nil {
-			return err
-		}
-		if client, err = dial(store); err != nil {
+		if client, err = a.spawn(ctx, store); err != nil {
 			return err
 		}
 	}

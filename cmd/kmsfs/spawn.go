@@ -34,6 +34,17 @@ func readyPipe() *os.File {
 	return os.NewFile(uintptr(fd), "ready")
 }
 
+// spawn makes this command line the store's daemon, in the background, and connects to it when it is ready.
+func (a *app) spawn(ctx context.Context, store string) (*service.Client, error) {
+	if err := a.cfg.handOver(store); err != nil {
+		return nil, err
+	}
+	if err := spawnDaemon(ctx, beside(a.cfg.LogFile, store, ".log")); err != nil {
+		return nil, err
+	}
+	return dial(store)
+}
+
 // spawnDaemon starts this command line again, in the background and in its own session, and waits until it is
 // ready. Its error is the daemon's.
 func spawnDaemon(ctx context.Context, logPath string) error {

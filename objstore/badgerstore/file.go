@@ -53,10 +53,28 @@ const (
 
 // OpenFile opens a regular file.
 func (s *Store) OpenFile(ctx context.Context, ino objstore.Ino) (objstore.File, error) {
+	return s.counted(ino, func() (*file, error) { return s.openFile(ctx, ino) })
+}
+
+// OverwriteFile opens a regular file without its content.
+func (s *Store) OverwriteFile(_ context.Context, ino objstore.Ino) (objstore.File, error) {
+	return s.counted(ino, func() (*file, error) {
+		in, err := s.regular(ino)
+		if err != nil {
+			return nil, err
+		}
+		f := s.newFile(in)
+		f.size = 0
+		return f, nil
+	})
+}
+
+// counted counts a File more, before open looks for the inode: it must not go meanwhile.
+func (s *Store) counted(ino objstore.Ino, open func() (*file, error)) (objstore.File, error) {
 	s.mu.Lock()
 	s.open[ino]++
 	s.mu.Unlock()
-	f, err := s.openFile(ctx, ino)
+	f, err := open()
 	if err != nil {
 		s.closeInode(ino)
 		return nil, wrap("OpenFile", err)
@@ -73,21 +91,6 @@ func (s *Store) openFile(ctx context.Context, ino objstore.Ino) (*file, error) {
 	if src != nil {
 		f.use(src, in.ver.env)
 	}
-	return f, nil
-}
-
-// OverwriteFile opens a regular file without its content.
-func (s *Store) OverwriteFile(_ context.Context, ino objstore.Ino) (objstore.File, error) {
-	s.mu.Lock()
-	s.open[ino]++
-	s.mu.Unlock()
-	in, err := s.regular(ino)
-	if err != nil {
-		s.closeInode(ino)
-		return nil, wrap("OpenFile", err)
-	}
-	f := s.newFile(in)
-	f.size = 0
 	return f, nil
 }
 
