@@ -3,12 +3,17 @@ package kms
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 var (
 	errDataKeySize  = errors.New("the data key has the wrong length")
 	errNoServiceKey = &Error{Code: KMSInternalException, Message: "SSE-S3 (AES256) is not set up: the service has no service key, or is closed"}
 )
+
+// BucketKeyLifetime is how long a bucket-level key is used before the provider is asked again. A change of a key through this
+// service ends that use at once; one that is made elsewhere, where the provider's keys are shared, shows after this time.
+func (s *Service) BucketKeyLifetime() time.Duration { return s.bucketKeys.lifetime }
 
 // wrapByBucketKey seals key by the caller's bucket-level key of keyID, which one GenerateDataKey makes when there is
 // none, and completes env.

@@ -15,7 +15,7 @@ func (a *app) keyCommand() *cobra.Command {
 	return a.group("key", "Make and administer KMS keys", a.keyCreate(), a.keyList(),
 		a.keyVerb("describe", "Describe a key", service.API.KeyDescribe),
 		a.keyVerb("enable", "Allow the use of a key again", service.API.KeyEnable),
-		a.keyVerb("disable", "Refuse every use of a key from now on", service.API.KeyDisable),
+		a.keyDisable(),
 		a.keyVerb("rotate", "Add key material; what is stored stays readable", service.API.KeyRotate),
 		a.keyRotation(), a.keyPolicy(), a.keyTag(), a.grantCommand(),
 		a.keyUse(), a.keyScheduleDeletion(),
@@ -57,6 +57,17 @@ func (a *app) keyVerb(use, short string, do func(service.API, context.Context, s
 	})
 }
 
+func (a *app) keyDisable() *cobra.Command {
+	cmd := command("disable KEY", "Refuse every use of a key from now on", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.KeyStopped, error) {
+			return s.KeyDisable(ctx, service.KeyID{ID: args[0]})
+		}, a.printStopped)
+	})
+	cmd.Long = "disable refuses every use of a key from now on, bucket keys included, and says what goes on all the same.\n" +
+		"`kmsfs key enable` allows it again."
+	return cmd
+}
+
 func (a *app) keyUse() *cobra.Command {
 	return command("use KEY", "Count what cannot be read without a key", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		return verb(a, ctx, false, func(ctx context.Context, s service.API) (objstore.KeyUse, error) {
@@ -70,9 +81,9 @@ func (a *app) keyUse() *cobra.Command {
 func (a *app) keyScheduleDeletion() *cobra.Command {
 	cmd := command("schedule-deletion KEY", "Make a key unusable now and destroy it later", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
-			return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.Key, error) {
+			return verb(a, ctx, false, func(ctx context.Context, s service.API) (service.KeyStopped, error) {
 				return s.KeyScheduleDeletion(ctx, service.KeyDeletionRequest{ID: args[0], Days: a.cfg.Key.Days, WillLose: int64(a.cfg.Key.WillLose)})
-			}, a.printKey)
+			}, a.printStopped)
 		})
 	cmd.Long = "schedule-deletion makes a key unusable now, and destroys it after --days. What is encrypted under it can never be\n" +
 		"read again then. It counts that first, and does nothing unless --i-will-lose has the number of versions.\n" +
@@ -86,6 +97,16 @@ func (a *app) printKey(k service.Key) {
 	fields(a.stdout, "key:", k.ARN, "alias:", strings.Join(k.Aliases, ", "), "state:", string(k.State),
 		"created:", timeText(k.Created), "deletion:", timeText(k.DeletionDate), "description:", k.Description,
 		"usage:", k.Usage+" "+k.Spec, "manager:", k.Manager, "material:", k.MaterialID)
+}
+
+// printStopped says, after the key, how far its end reaches.
+func (a *app) printStopped(k service.KeyStopped) {
+	a.printKey(k.Key)
+	lifetime := Duration(k.BucketKeyLifetime)
+	a.line("New opens are refused from now on. Bucket keys, which live for %s, were dropped; open files keep their data key until they are closed.", lifetime)
+	if k.Shared {
+		a.line("Whoever else uses this key in its key service keeps bucket keys for their lifetime: another kmsfs %s, if it is set as this one.", lifetime)
+	}
 }
 
 func (a *app) aliasCommand() *cobra.Command {

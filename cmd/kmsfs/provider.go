@@ -16,8 +16,8 @@ import (
 
 // Where the keys of a store are.
 const (
-	providerLocal = "local" // in the store
-	providerAWS   = "aws"   // in AWS KMS, or a service that speaks its protocol
+	providerLocal = service.LocalProvider
+	providerAWS   = "aws" // in AWS KMS, or a service that speaks its protocol
 )
 
 // keyProvider is where the keys of a store are.

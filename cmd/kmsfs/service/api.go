@@ -50,12 +50,12 @@ type API interface {
 	KeyList(context.Context, Nothing) ([]Key, error)
 	KeyDescribe(context.Context, KeyID) (Key, error)
 	KeyEnable(context.Context, KeyID) (Key, error)
-	KeyDisable(context.Context, KeyID) (Key, error)
+	KeyDisable(context.Context, KeyID) (KeyStopped, error)
 	KeyRotate(context.Context, KeyID) (Key, error)
 	// KeyUse counts what becomes unreadable for ever with the key.
 	KeyUse(context.Context, KeyID) (objstore.KeyUse, error)
 	// KeyScheduleDeletion refuses with [WouldLose] when the caller does not know what is lost.
-	KeyScheduleDeletion(context.Context, KeyDeletionRequest) (Key, error)
+	KeyScheduleDeletion(context.Context, KeyDeletionRequest) (KeyStopped, error)
 	KeyCancelDeletion(context.Context, KeyID) (Key, error)
 	// KeyCertificate is about a key that was destroyed. Errors: [Unsupported], [BadRequest] for one that was not.
 	KeyCertificate(context.Context, KeyID) (kms.Certificate, error)
@@ -209,6 +209,18 @@ type Key struct {
 	Origin       string       `json:"origin"`
 	Manager      string       `json:"manager"`
 	MaterialID   string       `json:"material_id"` // of the material that encrypts now
+}
+
+// KeyStopped is a key that can no longer be used, and what of its use goes on all the same. Files that are open keep their
+// data key until they are closed.
+type KeyStopped struct {
+	Key
+	// BucketKeysDropped: this process uses none of its bucket-level keys any more, whatever their lifetime is.
+	BucketKeysDropped bool `json:"bucket_keys_dropped"`
+	// BucketKeyLifetime is how long a bucket-level key is used without asking the KMS, where it is not dropped: by whoever else
+	// uses a Shared key.
+	BucketKeyLifetime time.Duration `json:"bucket_key_lifetime_ns"`
+	Shared            bool          `json:"shared"` // the key is in another key service, which others use as well
 }
 
 // Alias points to a key; Target is a key id, in requests any form of one.

@@ -151,8 +151,8 @@ func (c *Client) KeyEnable(ctx context.Context, r KeyID) (Key, error) {
 	return invoke[Key](ctx, c, "KeyEnable", r, nil)
 }
 
-func (c *Client) KeyDisable(ctx context.Context, r KeyID) (Key, error) {
-	return invoke[Key](ctx, c, "KeyDisable", r, nil)
+func (c *Client) KeyDisable(ctx context.Context, r KeyID) (KeyStopped, error) {
+	return invoke[KeyStopped](ctx, c, "KeyDisable", r, nil)
 }
 
 func (c *Client) KeyRotate(ctx context.Context, r KeyID) (Key, error) {
@@ -167,8 +167,8 @@ func (c *Client) KeyUse(ctx context.Context, r KeyID) (objstore.KeyUse, error) {
 	return invoke[objstore.KeyUse](ctx, c, "KeyUse", r, nil)
 }
 
-func (c *Client) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) (Key, error) {
-	return invoke[Key](ctx, c, "KeyScheduleDeletion", r, nil)
+func (c *Client) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) (KeyStopped, error) {
+	return invoke[KeyStopped](ctx, c, "KeyScheduleDeletion", r, nil)
 }
 
 func (c *Client) KeyCancelDeletion(ctx context.Context, r KeyID) (Key, error) {

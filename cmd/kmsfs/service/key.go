@@ -88,8 +88,15 @@ func (s *Service) KeyEnable(ctx context.Context, r KeyID) (Key, error) {
 }
 
 // KeyDisable refuses every use of a key from now on.
-func (s *Service) KeyDisable(ctx context.Context, r KeyID) (Key, error) {
-	return s.change(ctx, r, s.KMS.DisableKey)
+func (s *Service) KeyDisable(ctx context.Context, r KeyID) (KeyStopped, error) {
+	k, err := s.change(ctx, r, s.KMS.DisableKey)
+	return s.stopped(k), err
+}
+
+// stopped says what a key that was just made unusable through this process still does.
+func (s *Service) stopped(k Key) KeyStopped {
+	shared := s.Provider != nil && s.Provider().Name != LocalProvider
+	return KeyStopped{Key: k, BucketKeysDropped: true, BucketKeyLifetime: s.KMS.BucketKeyLifetime(), Shared: shared}
 }
 
 // KeyRotate adds material that encrypts from now on; what is stored stays readable.
@@ -120,14 +127,15 @@ func (s *Service) knowsLoss(ctx context.Context, r KeyDeletionRequest) error {
 }
 
 // KeyScheduleDeletion makes a key unusable now and destroys it after the waiting time.
-func (s *Service) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) (Key, error) {
+func (s *Service) KeyScheduleDeletion(ctx context.Context, r KeyDeletionRequest) (KeyStopped, error) {
 	if err := s.knowsLoss(ctx, r); err != nil {
-		return Key{}, err
+		return KeyStopped{}, err
 	}
-	return s.change(ctx, KeyID{r.ID}, func(ctx context.Context, id string) error {
+	k, err := s.change(ctx, KeyID{r.ID}, func(ctx context.Context, id string) error {
 		_, err := s.KMS.ScheduleKeyDeletion(ctx, id, r.Days)
 		return err
 	})
+	return s.stopped(k), err
 }
 
 // KeyCancelDeletion leaves the key disabled.

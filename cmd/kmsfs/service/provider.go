@@ -2,6 +2,9 @@ package service
 
 import "time"
 
+// LocalProvider is the name of the provider whose keys are in the store.
+const LocalProvider = "local"
+
 // KeyProvider is where the keys of a store are, and how it is. What follows Name is for a provider that may be away.
 type KeyProvider struct {
 	Name     string    `json:"name"` // local or aws
