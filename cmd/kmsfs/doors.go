@@ -8,31 +8,32 @@ import (
 	"time"
 
 	"kmsfs/cmd/kmsfs/service"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/kmsapi"
 )
 
 // doors are the network doors of a daemon, each a server of its own.
 type doors struct {
 	handler http.Handler
-	certs   *kmsapi.Certificates
+	certs   *httpdoor.Certificates
 	log     *slog.Logger
 
 	mu   sync.Mutex // guards open
-	open []*kmsapi.Server
+	open []*httpdoor.Server
 }
 
 // newDoors makes doors to o's keys. Certificates for TLS lie in STORE.tls and are made when they are first needed.
 func newDoors(o *owned, c *Config, log *slog.Logger) *doors {
 	return &doors{
 		handler: kmsapi.NewHandler(kmsapi.Options{Service: o.kms, Keys: o.users, Region: c.KMS.Region, Account: c.KMS.Account, Logger: log}),
-		certs:   kmsapi.OpenCertificates(beside(c.TLSDir, o.path, ".tls"), nil),
+		certs:   httpdoor.OpenCertificates(beside(c.TLSDir, o.path, ".tls"), nil),
 		log:     log,
 	}
 }
 
 // OpenKMS is service.Doors'.
 func (d *doors) OpenKMS(addr string) (service.Door, error) {
-	server := kmsapi.NewServer(kmsapi.ServerOptions{Handler: d.handler, Certificates: d.certs, Logger: d.log})
+	server := httpdoor.New(httpdoor.Options{Handler: d.handler, Certificates: d.certs, Logger: d.log})
 	url, err := server.Listen(addr)
 	if err != nil {
 		return service.Door{}, err

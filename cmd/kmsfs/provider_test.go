@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/kmsapi"
 	"kmsfs/kms/kmstest"
 	"kmsfs/kms/resilient"
@@ -49,7 +50,7 @@ func awsEnvironment(t *testing.T, c sigv4.Credentials) {
 }
 
 func (o *otherService) start(addr string) {
-	server := kmsapi.NewServer(kmsapi.ServerOptions{Handler: o.handler})
+	server := httpdoor.New(httpdoor.Options{Handler: o.handler})
 	url, err := server.Listen(addr)
 	require.NoError(o.t, err)
 	done := make(chan error, 1)

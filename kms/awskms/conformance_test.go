@@ -11,6 +11,7 @@ import (
 
 	"kmsfs/kms"
 	"kmsfs/kms/awskms"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/kmsapi"
 	"kmsfs/kms/kmstest"
 	"kmsfs/kms/sigv4"
@@ -37,7 +38,7 @@ func openDoor(t testing.TB, b kms.Backend) *awskms.Provider {
 func serve(t testing.TB, addr string, b kms.Backend, keys sigv4.Keys) (url string, stop func()) {
 	t.Helper()
 	service, _ := kmstest.NewService(t, b, kms.Options{})
-	s := kmsapi.NewServer(kmsapi.ServerOptions{Handler: kmsapi.NewHandler(kmsapi.Options{Service: service, Keys: keys})})
+	s := httpdoor.New(httpdoor.Options{Handler: kmsapi.NewHandler(kmsapi.Options{Service: service, Keys: keys})})
 	url, err := s.Listen(addr)
 	require.NoError(t, err)
 	done := make(chan error, 1)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/kmsapi"
 	"kmsfs/kms/local"
 	"kmsfs/kms/resilient"
@@ -62,7 +63,7 @@ func beDoor(dir, addr string) error {
 	}
 	user := someone()
 	user.User = "alice"
-	s := kmsapi.NewServer(kmsapi.ServerOptions{Handler: kmsapi.NewHandler(kmsapi.Options{Service: kms.NewService(keys, kms.Options{}), Keys: oneKey{user}})})
+	s := httpdoor.New(httpdoor.Options{Handler: kmsapi.NewHandler(kmsapi.Options{Service: kms.NewService(keys, kms.Options{}), Keys: oneKey{user}})})
 	url, err := s.Listen(addr)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
-	"kmsfs/kms/kmsapi"
+	"kmsfs/kms/httpdoor"
 )
 
 // sdkClient is AWS's SDK for Go, as a program would set it up.
@@ -274,8 +274,8 @@ func TestBoto3(t *testing.T) {
 		t.Skip("there is no boto3; install the package python3-boto3")
 	}
 	require.NoError(t, err, "install the package python3-boto3")
-	certs := kmsapi.OpenCertificates(t.TempDir(), nil)
-	d := newDoorWith(t, kmsapi.ServerOptions{Certificates: certs}, nil)
+	certs := httpdoor.OpenCertificates(t.TempDir(), nil)
+	d := newDoorWith(t, httpdoor.Options{Certificates: certs}, nil)
 	cmd := exec.Command(python, "../../testdata/kms/boto3_client.py", d.url)
 	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+d.alice.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+string(d.alice.Secret),
 		"AWS_DEFAULT_REGION="+kms.DefaultRegion, "AWS_CA_BUNDLE="+certs.CAFile(), "NO_PROXY=127.0.0.1", "AWS_EC2_METADATA_DISABLED=true")

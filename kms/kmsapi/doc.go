@@ -1,5 +1,5 @@
 // Package kmsapi is the KMS door: AWS KMS's JSON protocol over a [kms.Service], for aws-cli, the AWS SDKs and everything else
-// that speaks it. [Handler] is the protocol, [Server] its listeners.
+// that speaks it. [Handler] is the protocol; package httpdoor has its listeners.
 //
 //	POST / HTTP/1.1
 //	X-Amz-Target: TrentService.GenerateDataKey

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/kmsapi"
 	"kmsfs/kms/kmstest"
 	"kmsfs/kms/local"
@@ -32,10 +33,10 @@ type door struct {
 	skew    atomic.Int64 // of the provider's clock, nanoseconds
 }
 
-func newDoor(t testing.TB) *door { return newDoorWith(t, kmsapi.ServerOptions{}, nil) }
+func newDoor(t testing.TB) *door { return newDoorWith(t, httpdoor.Options{}, nil) }
 
 // newDoorWith listens on a loopback port, with TLS where o has certificates. backend nil is a local provider whose clock is d.skew ahead.
-func newDoorWith(t testing.TB, o kmsapi.ServerOptions, backend kms.Backend) *door {
+func newDoorWith(t testing.TB, o httpdoor.Options, backend kms.Backend) *door {
 	t.Helper()
 	d := &door{t: t}
 	if backend == nil {
@@ -57,12 +58,12 @@ func newDoorWith(t testing.TB, o kmsapi.ServerOptions, backend kms.Backend) *doo
 	if o.Certificates != nil {
 		addr = "https://" + addr
 	}
-	d.url = serve(t, kmsapi.NewServer(o), addr)
+	d.url = serve(t, httpdoor.New(o), addr)
 	return d
 }
 
 // serve runs s on addr until the end of the test.
-func serve(t testing.TB, s *kmsapi.Server, addr string) string {
+func serve(t testing.TB, s *httpdoor.Server, addr string) string {
 	t.Helper()
 	url, err := s.Listen(addr)
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kmsfs/kms"
-	"kmsfs/kms/kmsapi"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/kmstest"
 )
 
@@ -245,7 +245,7 @@ func TestProviderErrors(t *testing.T) {
 		t.Run(c.code+" "+c.text, func(t *testing.T) {
 			require.Error(t, c.err)
 			fault := kmstest.NewFault(kmstest.NewBackend(t))
-			d := newDoorWith(t, kmsapi.ServerOptions{}, fault)
+			d := newDoorWith(t, httpdoor.Options{}, fault)
 			id, _ := d.key()
 			fault.Add(kmstest.FailNth(kms.OpEncrypt, 0, c.err))
 			d.refused(d.request("Encrypt", `{"KeyId":"`+id+`","Plaintext":"eA=="}`), c.status, c.code, c.key, c.text)

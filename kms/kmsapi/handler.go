@@ -8,13 +8,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"kmsfs/kms"
+	"kmsfs/kms/httpdoor"
 	"kmsfs/kms/sigv4"
 )
 
@@ -116,22 +116,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return op(kms.WithCaller(r.Context(), h.caller(r, signature.User)), h.service, body)
-}
-
-// maxUserAgent bounds what a client says of itself in audit records, in bytes.
-const maxUserAgent = 1024
-
-func (h *Handler) caller(r *http.Request, user string) kms.Caller {
-	ip, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		ip = r.RemoteAddr
-	}
-	agent := r.UserAgent()
-	return kms.Caller{
-		Principal: kms.UserPrincipal(h.account, user), Via: Via,
-		SourceIP: ip, UserAgent: agent[:min(len(agent), maxUserAgent)],
-	}
+	return op(kms.WithCaller(r.Context(), httpdoor.Caller(r, h.account, signature.User, Via)), h.service, body)
 }
 
 func (h *Handler) operation(r *http.Request) (operation, error) {

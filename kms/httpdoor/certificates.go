@@ -1,4 +1,4 @@
-package kmsapi
+package httpdoor
 
 import (
 	"bytes"

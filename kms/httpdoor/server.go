@@ -1,4 +1,4 @@
-package kmsapi
+package httpdoor
 
 import (
 	"context"
@@ -23,8 +23,8 @@ const (
 	maxHeader             = 32 << 10 // bytes
 )
 
-// ServerOptions sets a Server up. The timeouts are for a whole request, so that a slow client is cut off; 0 is the default.
-type ServerOptions struct {
+// Options sets a Server up. The timeouts are for a whole request, so that a slow client is cut off; 0 is the default.
+type Options struct {
 	Handler      http.Handler
 	Certificates *Certificates // for addresses with TLS; nil: those are refused
 	Logger       *slog.Logger  // nil: nothing is logged
@@ -35,7 +35,7 @@ type ServerOptions struct {
 	MaxConnections int
 }
 
-// Server listens for one door on any number of addresses. Make it with [NewServer], then Listen, Serve, Shutdown.
+// Server listens for one door on any number of addresses. Make it with [New], then Listen, Serve, Shutdown.
 type Server struct {
 	http      *http.Server
 	certs     *Certificates
@@ -48,8 +48,8 @@ type listener struct {
 	tls bool
 }
 
-// NewServer serves o.Handler.
-func NewServer(o ServerOptions) *Server {
+// New serves o.Handler.
+func New(o Options) *Server {
 	or := func(d, otherwise time.Duration) time.Duration {
 		if d == 0 {
 			return otherwise
