@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -19,12 +20,13 @@ const (
 type ObjectUse struct {
 	Operation   Operation
 	Bucket, Key string
-	SourceKey   string // of CopyObject and RenameObject, in the same bucket
-	VersionID   string // that was read or made
-	Algorithm   string // of server-side encryption; empty: not known
-	KeyARN      string // of the KMS key
-	Inherited   bool   // the encryption is a default: the object itself selects none
-	BytesIn     int64  // of PutObject
+	// SourceBucket and SourceKey are of CopyObject and RenameObject; SourceBucket "" is the same bucket.
+	SourceBucket, SourceKey string
+	VersionID               string // that was read or made
+	Algorithm               string // of server-side encryption; empty: not known
+	KeyARN                  string // of the KMS key
+	Inherited               bool   // the encryption is a default: the object itself selects none
+	BytesIn                 int64  // of PutObject
 	// Code is empty for success, else in S3's words. Message says why it was refused.
 	Code, Message string
 }
@@ -60,7 +62,7 @@ func (u *ObjectUse) appendParameters(b []byte) []byte {
 		if u.Operation == OpRenameObject {
 			name = "x-amz-rename-source"
 		}
-		b = appendField(b, name, u.Bucket+"/"+u.SourceKey)
+		b = appendField(b, name, cmp.Or(u.SourceBucket, u.Bucket)+"/"+u.SourceKey)
 	}
 	if u.Operation == OpGetObject {
 		b = appendField(b, "versionId", u.VersionID)

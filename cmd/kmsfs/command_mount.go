@@ -35,6 +35,7 @@ func (a *app) mountCommand() *cobra.Command {
 		"Further options of mount(8), such as noatime, nofail or _netdev, are accepted and change nothing."
 	a.flag(cmd, "mount.foreground", "f", "stay in the foreground, log to standard error")
 	a.flag(cmd, "mount.kms", "", "address of a KMS door, open as long as the daemon runs: see `kmsfs serve --help`")
+	a.flag(cmd, "mount.s3", "", "address of an S3 door, likewise")
 	a.flag(cmd, "mount.options", "o", "mount options, separated by commas")
 	return cmd
 }
@@ -87,10 +88,10 @@ func (a *app) mountChild(ctx context.Context, store string, r service.MountReque
 	return a.daemonChild(ctx, store, start, ready)
 }
 
-// mountStarter opens the door before the mount: when it cannot be, nothing has happened.
+// mountStarter opens the doors before the mount: when that cannot be, nothing has happened.
 func (a *app) mountStarter(r service.MountRequest) starter {
 	return func(ctx context.Context, s *service.Service) error {
-		if err := a.openDoor(ctx, s); err != nil {
+		if err := a.openDoors(ctx, s); err != nil {
 			return err
 		}
 		_, err := s.Mount(ctx, r)
@@ -98,12 +99,13 @@ func (a *app) mountStarter(r service.MountRequest) starter {
 	}
 }
 
-// openDoor opens the door that the mount was asked for. It lasts as long as the daemon.
-func (a *app) openDoor(ctx context.Context, s service.API) error {
-	if a.cfg.Mount.KMS == "" {
+// openDoors opens the doors that the mount was asked for. They last as long as the daemon.
+func (a *app) openDoors(ctx context.Context, s service.API) error {
+	r := service.ServeRequest{KMS: a.cfg.Mount.KMS, S3: a.cfg.Mount.S3}
+	if !r.Any() {
 		return nil
 	}
-	_, err := s.Serve(ctx, service.ServeRequest{KMS: a.cfg.Mount.KMS})
+	_, err := s.Serve(ctx, r)
 	return err
 }
 
@@ -125,7 +127,7 @@ func (a *app) mountOnce(ctx context.Context, store string, r service.MountReques
 	client, err := dial(store)
 	switch {
 	case err == nil:
-		if err := a.openDoor(ctx, client); err != nil {
+		if err := a.openDoors(ctx, client); err != nil {
 			return err
 		}
 		if _, err := client.Mount(ctx, r); err != nil {

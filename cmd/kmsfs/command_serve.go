@@ -18,12 +18,14 @@ import (
 func isTLS(url string) bool { return strings.HasPrefix(url, "https:") }
 
 func (a *app) serveCommand() *cobra.Command {
-	cmd := command("serve --kms ADDR", "Open the KMS door without a mount", cobra.NoArgs, func(ctx context.Context, _ []string) error { return a.serve(ctx) })
-	cmd.Long = "serve answers AWS KMS's protocol at ADDR, for aws-cli and the AWS SDKs, until `kmsfs serve --stop` or a signal to\n" +
-		"its daemon. It returns when the door is open. ADDR is HOST:PORT: a loopback address has plain HTTP, every other one\n" +
-		"TLS, by a certificate that is made on first use (STORE.tls). https:// before ADDR takes TLS there too.\n" +
-		"`kmsfs user create` makes an access key, `kmsfs env` prints what the AWS tools want to know."
+	cmd := command("serve --kms ADDR --s3 ADDR", "Open the KMS door, the S3 door or both, without a mount", cobra.NoArgs, func(ctx context.Context, _ []string) error { return a.serve(ctx) })
+	cmd.Long = "serve answers AWS KMS's and S3's protocol at ADDR, for aws-cli and the AWS SDKs, until `kmsfs serve --stop` or a\n" +
+		"signal to its daemon. It returns when the doors are open. ADDR is HOST:PORT: a loopback address has plain HTTP, every\n" +
+		"other one TLS, by a certificate that is made on first use (STORE.tls). https:// before ADDR takes TLS there too.\n" +
+		"`kmsfs user create` makes an access key, `kmsfs env` prints what the AWS tools want to know. The S3 door knows no\n" +
+		"multipart uploads yet: aws configure set default.s3.multipart_threshold 5GB"
 	a.flag(cmd, "serve.kms", "", "address of the KMS door")
+	a.flag(cmd, "serve.s3", "", "address of the S3 door")
 	a.flag(cmd, "serve.foreground", "f", "stay in the foreground, log to standard error")
 	a.flag(cmd, "serve.stop", "", "close all doors of the store; without a mount its daemon ends")
 	return cmd
@@ -36,10 +38,11 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	case a.cfg.Serve.Stop:
 		return a.serveStop(ctx, store)
-	case a.cfg.Serve.KMS == "":
-		return usagef("serve needs a door: --kms ADDR")
 	}
-	r := service.ServeRequest{KMS: a.cfg.Serve.KMS, Stay: true}
+	r := service.ServeRequest{KMS: a.cfg.Serve.KMS, S3: a.cfg.Serve.S3, Stay: true}
+	if !r.Any() {
+		return usagef("serve needs a door: --kms ADDR, --s3 ADDR or both")
+	}
 	start := func(ctx context.Context, s *service.Service) error {
 		_, err := s.Serve(ctx, r)
 		return err
@@ -60,8 +63,8 @@ func (a *app) serveOnce(ctx context.Context, store string, r service.ServeReques
 		return err
 	case a.cfg.Serve.Foreground:
 		return a.runDaemon(ctx, store, start, a.daemonLog(), func(s *service.Service) {
-			if door, err := s.Serve(ctx, r); err == nil { // it is open: this only asks
-				a.announceDoor(door)
+			if open, err := s.Serve(ctx, r); err == nil { // they are open: this only asks
+				a.announceDoors(open)
 			}
 		})
 	default:
@@ -69,19 +72,22 @@ func (a *app) serveOnce(ctx context.Context, store string, r service.ServeReques
 			return err
 		}
 	}
-	door, err := client.Serve(ctx, r)
+	open, err := client.Serve(ctx, r)
 	if err != nil {
 		return err
 	}
-	a.announceDoor(door)
+	a.announceDoors(open)
 	if a.cfg.Serve.Foreground {
 		return stayWhileOpen(ctx, client)
 	}
 	return nil
 }
 
-func (a *app) announceDoor(d service.Door) {
-	_ = a.print(d, func(w io.Writer) { fmt.Fprintf(w, "%s door open at %s\n", d.Protocol, d.URL) })
+// announceDoors prints the one or two doors that were asked for.
+func (a *app) announceDoors(open []service.Door) {
+	for _, d := range open {
+		_ = a.print(d, func(w io.Writer) { fmt.Fprintf(w, "%s door open at %s\n", d.Protocol, d.URL) })
+	}
 }
 
 // stayWhileOpen keeps `serve -f` in the foreground when another process is the daemon.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -46,9 +47,9 @@ func (a *app) printUsers(all []service.DoorUser) {
 
 func (a *app) envCommand() *cobra.Command {
 	cmd := command("env", "Print what the AWS tools want to know, as lines for a shell", cobra.NoArgs, a.env)
-	cmd.Long = "env prints the access key of a user and where the door is: eval \"$(kmsfs env)\". Without --user there must be only\n" +
-		"one user. aws-cli before 2.13 and SDKs before July 2023 do not know AWS_ENDPOINT_URL_KMS: give them\n" +
-		"--endpoint-url \"$AWS_ENDPOINT_URL_KMS\"."
+	cmd.Long = "env prints the access key of a user and where the doors are: eval \"$(kmsfs env)\". Without --user there must be only\n" +
+		"one user. aws-cli before 2.13 and SDKs before July 2023 do not know AWS_ENDPOINT_URL_KMS\n" +
+		"and AWS_ENDPOINT_URL_S3: give them --endpoint-url \"$AWS_ENDPOINT_URL_KMS\"."
 	a.flag(cmd, "env.user", "", "whose access key")
 	return cmd
 }
@@ -69,14 +70,26 @@ func (a *app) env(ctx context.Context, _ []string) error {
 	}
 	vars := [][2]string{{"AWS_ACCESS_KEY_ID", user.AccessKeyID}, {"AWS_SECRET_ACCESS_KEY", user.Secret}, {"AWS_DEFAULT_REGION", a.cfg.KMS.Region}}
 	if len(st.Doors) == 0 {
-		fmt.Fprintln(a.stderr, "kmsfs: no door is open; kmsfs serve --kms 127.0.0.1:PORT opens one")
-	} else {
-		vars = append(vars, [2]string{"AWS_ENDPOINT_URL_KMS", st.Doors[0].URL})
-		if st.Doors[0].CAFile != "" {
-			vars = append(vars, [2]string{"AWS_CA_BUNDLE", st.Doors[0].CAFile})
-		}
+		fmt.Fprintln(a.stderr, "kmsfs: no door is open; kmsfs serve --kms 127.0.0.1:PORT --s3 127.0.0.1:PORT opens them")
 	}
-	return a.printEnv(vars)
+	return a.printEnv(append(vars, endpoints(st.Doors)...))
+}
+
+// endpoints is where the first door of each protocol is.
+func endpoints(open []service.Door) (vars [][2]string) {
+	names := map[string]string{service.ProtocolKMS: "AWS_ENDPOINT_URL_KMS", service.ProtocolS3: "AWS_ENDPOINT_URL_S3"}
+	ca := ""
+	for _, d := range open {
+		if name := names[d.Protocol]; name != "" {
+			vars = append(vars, [2]string{name, d.URL})
+			delete(names, d.Protocol)
+		}
+		ca = cmp.Or(ca, d.CAFile)
+	}
+	if ca != "" {
+		vars = append(vars, [2]string{"AWS_CA_BUNDLE", ca})
+	}
+	return vars
 }
 
 func (a *app) printEnv(vars [][2]string) error {

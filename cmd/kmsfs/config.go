@@ -62,6 +62,7 @@ type MountConfig struct {
 	Foreground bool     `toml:"foreground"`
 	Options    []string `toml:"options"` // as mount(8) takes them after -o
 	KMS        string   `toml:"kms"`     // address of the KMS door; empty: none
+	S3         string   `toml:"s3"`      // address of the S3 door; empty: none
 }
 
 // BucketConfig is what new buckets start with.
@@ -142,6 +143,7 @@ type CheckConfig struct {
 // ServeConfig is what `kmsfs serve` opens.
 type ServeConfig struct {
 	KMS        string `toml:"kms"` // address of the KMS door
+	S3         string `toml:"s3"`  // address of the S3 door
 	Foreground bool   `toml:"foreground"`
 	Stop       bool   `toml:"stop"`
 }

@@ -41,7 +41,7 @@ func (a *app) runDaemon(ctx context.Context, store string, start starter, log *s
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	doors := newDoors(o, &a.cfg, log)
+	doors := newDoors(o, f, &a.cfg, log)
 	defer closeDoors(doors)
 	svc := service.New(service.Options{Path: store, Version: programVersion(), Store: o.store, KMS: o.kms, Provider: o.provider, Certify: o.certifier(), Files: f,
 		Mounter: mounter(store, f.FS, log), Doors: doors, Users: o.users, Logger: log})

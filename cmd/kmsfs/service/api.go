@@ -30,8 +30,8 @@ type API interface {
 	// While it is in use nothing happens: [Busy], with the processes named.
 	Umount(context.Context, UmountRequest) (UmountAnswer, error)
 
-	// Serve opens a door. Only a daemon can ([NotDaemon]). Errors: [BadDoor].
-	Serve(context.Context, ServeRequest) (Door, error)
+	// Serve opens doors, all that are asked for or none. Only a daemon can ([NotDaemon]). Errors: [BadDoor].
+	Serve(context.Context, ServeRequest) ([]Door, error)
 	// ServeStop closes all doors; without a mount the daemon ends. Errors: [NoDoor].
 	ServeStop(context.Context, Nothing) (ServeStopped, error)
 	UserCreate(context.Context, UserName) (Credentials, error)

@@ -91,8 +91,8 @@ func (c *Client) Umount(ctx context.Context, r UmountRequest) (UmountAnswer, err
 	return invoke[UmountAnswer](ctx, c, "Umount", r, nil)
 }
 
-func (c *Client) Serve(ctx context.Context, r ServeRequest) (Door, error) {
-	return invoke[Door](ctx, c, "Serve", r, nil)
+func (c *Client) Serve(ctx context.Context, r ServeRequest) ([]Door, error) {
+	return invoke[[]Door](ctx, c, "Serve", r, nil)
 }
 
 func (c *Client) ServeStop(ctx context.Context, r Nothing) (ServeStopped, error) {

@@ -6,54 +6,80 @@ import (
 	"time"
 )
 
+// The protocols of doors.
+const (
+	ProtocolKMS = "kms"
+	ProtocolS3  = "s3"
+)
+
 // Doors opens the network doors of a daemon.
 type Doors interface {
-	// OpenKMS listens for AWS KMS's protocol on addr and answers from then on.
-	OpenKMS(addr string) (Door, error)
-	// Close closes all doors; requests that are being answered get until ctx is done.
-	Close(ctx context.Context)
+	// Open listens for a protocol on addr and answers from then on.
+	Open(protocol, addr string) (Door, error)
+	// Close closes the doors with these URLs, without any all doors; requests that are being answered get until ctx is done.
+	Close(ctx context.Context, urls ...string)
 }
 
 // Door is an open door of the daemon.
 type Door struct {
-	Protocol string    `json:"protocol"` // kms
+	Protocol string    `json:"protocol"` // kms or s3
 	Address  string    `json:"address"`  // as it was asked for
 	URL      string    `json:"url"`      // for clients on this machine
 	CAFile   string    `json:"ca_file,omitempty"`
 	Since    time.Time `json:"since"`
 }
 
-// ServeRequest asks for a KMS door at an address: HOST:PORT, with http:// or https:// before it or not.
+// ServeRequest asks for doors at addresses: HOST:PORT, with http:// or https:// before it or not. "" is no such door.
 type ServeRequest struct {
-	KMS  string
-	Stay bool // the daemon stays without a mount, until [API.ServeStop]
+	KMS, S3 string
+	Stay    bool // the daemon stays without a mount, until [API.ServeStop]
 }
+
+// Any reports whether a door is asked for.
+func (r ServeRequest) Any() bool { return r.KMS != "" || r.S3 != "" }
 
 // ServeStopped says whether the daemon ends, because it has no mount either.
 type ServeStopped struct{ Last bool }
 
-// Serve opens a door. One that is open at that address already is answered.
-func (s *Service) Serve(_ context.Context, r ServeRequest) (Door, error) {
+// Serve opens doors. One that is open at that address already is answered. When one cannot be opened, none is.
+func (s *Service) Serve(ctx context.Context, r ServeRequest) ([]Door, error) {
 	if s.Doors == nil {
-		return Door{}, &Error{Code: NotDaemon, Message: "this process does not stay to serve a door"}
+		return nil, &Error{Code: NotDaemon, Message: "this process does not stay to serve a door"}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return Door{}, &Error{Code: Closing, Message: "the daemon is about to end"}
+		return nil, &Error{Code: Closing, Message: "the daemon is about to end"}
 	}
-	i := slices.IndexFunc(s.doors, func(d Door) bool { return d.Address == r.KMS })
-	if i < 0 {
-		d, err := s.Doors.OpenKMS(r.KMS)
-		if err != nil {
-			return Door{}, &Error{Code: BadDoor, Message: err.Error()}
+	var asked, opened []Door
+	for _, w := range []struct{ protocol, addr string }{{ProtocolKMS, r.KMS}, {ProtocolS3, r.S3}} {
+		if w.addr == "" {
+			continue
 		}
-		s.Logger.Info("door opened", "protocol", d.Protocol, "url", d.URL)
-		s.doors = append(s.doors, d)
-		i = len(s.doors) - 1
+		if i := slices.IndexFunc(s.doors, func(d Door) bool { return d.Address == w.addr && d.Protocol == w.protocol }); i >= 0 {
+			asked = append(asked, s.doors[i])
+			continue
+		}
+		d, err := s.Doors.Open(w.protocol, w.addr)
+		if err != nil {
+			s.closeAgain(ctx, opened)
+			return nil, &Error{Code: BadDoor, Message: err.Error()}
+		}
+		asked, opened = append(asked, d), append(opened, d)
 	}
+	for _, d := range opened {
+		s.Logger.Info("door opened", "protocol", d.Protocol, "url", d.URL)
+	}
+	s.doors = append(s.doors, opened...)
 	s.stay = s.stay || r.Stay
-	return s.doors[i], nil
+	return asked, nil
+}
+
+// closeAgain closes doors that were just opened.
+func (s *Service) closeAgain(ctx context.Context, doors []Door) {
+	for _, d := range doors {
+		s.Doors.Close(ctx, d.URL)
+	}
 }
 
 // ServeStop closes all doors. A daemon without a mount ends.
