@@ -219,7 +219,11 @@ func writeSome(t *testing.T, r *rig, root objstore.Ino, name string, rnd *rand.R
 		return
 	}
 	defer func() { tolerate(t, f.Close()) }()
-	tolerate(t, f.Begin(ctx, objstore.Encryption{Algorithm: objstore.KMS, BucketKey: rnd.IntN(2) == 0}, objstore.BeginEmpty))
+	err = f.Begin(ctx, objstore.Encryption{Algorithm: objstore.KMS, BucketKey: rnd.IntN(2) == 0}, objstore.BeginEmpty)
+	if err != nil { // another removed the file since it was opened
+		tolerate(t, err)
+		return
+	}
 	for range 1 + rnd.IntN(3) {
 		tolerate(t, f.WriteChunks(0, bytes.Repeat([]byte{byte(rnd.Uint32())}, 9*chunk+1)))
 		if rnd.IntN(3) == 0 {
