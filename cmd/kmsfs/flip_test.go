@@ -15,7 +15,7 @@ import (
 
 // flipTargets are files of a store, of each kind one. The engine's own tests meet every region of every file.
 func flipTargets() []string {
-	return []string{"content/*/*", "data/*.sst", "data/MANIFEST", "meta/*.sst", "meta/KEYREGISTRY", "meta.copy/*.sst", "INDEX", "kmsfs.store", "kmsfs.keyring"}
+	return []string{"content/*/*", "data/*.pack", "meta/*.sst", "meta/KEYREGISTRY", "meta.copy/*.sst", "INDEX", "kmsfs.store", "kmsfs.keyring"}
 }
 
 // A changed bit: the mount comes up with all names, each file reads right or with EIO, check names those and exits with

@@ -13,7 +13,7 @@ type Progress struct {
 	Done, Total int64 // bytes
 }
 
-// Check reads everything: both copies of meta's files, every block of both badgers, every
+// Check reads everything: both copies of badger's files, every block of them, every
 // value. It calls found with a CorruptError for each damage; damaged second copies are
 // made anew and counted in Stats. progress may be nil. The error is not about damage: it
 // is ctx's, or says that checking itself failed.
@@ -30,30 +30,20 @@ func (db *DB) Check(ctx context.Context, progress func(Progress), found func(err
 	if err := c.copies(); err != nil {
 		return err
 	}
-	for _, e := range []*engine{db.meta, db.data} {
-		if err := e.verifyChecksum(); err != nil {
-			found(&CorruptError{What: tableOf(e), Err: err})
-		}
-		err := c.values(e)
-		var corrupt *CorruptError
-		if errors.As(err, &corrupt) { // badger's own reading failed: its verification has said so, or this does
-			found(corrupt)
-		} else if err != nil {
-			return err
-		}
+	if err := db.meta.verifyChecksum(); err != nil {
+		found(&CorruptError{What: "meta", Err: err})
 	}
-	return nil
-}
-
-func tableOf(e *engine) string {
-	if e.dir[len(e.dir)-4:] == "data" {
-		return "data"
+	err := c.values()
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) { // badger's own reading failed: its verification has said so, or this does
+		found(corrupt)
+		return nil
 	}
-	return "meta"
+	return err
 }
 
 func (e *engine) verifyChecksum() (err error) {
-	defer recovered(tableOf(e), &err)
+	defer recovered("meta", &err)
 	return e.db.VerifyChecksum()
 }
 
@@ -115,12 +105,12 @@ func (m *mirror) isGone(name string) bool {
 	return err == nil && !tables[id]
 }
 
-// values opens every value of an instance.
-func (c *checker) values(e *engine) (err error) {
-	defer recovered(tableOf(e), &err)
-	txn := e.db.NewTransaction(false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{})
+// values opens every value, and what it names in packs.
+func (c *checker) values() (err error) {
+	defer recovered("meta", &err)
+	b := newBase(c.db.meta, c.db.packs)
+	defer b.release()
+	it := b.meta.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		if err := c.ctx.Err(); err != nil {
@@ -128,17 +118,29 @@ func (c *checker) values(e *engine) (err error) {
 		}
 		key := it.Item().KeyCopy(nil)
 		if len(key) == 0 {
-			c.found(&CorruptError{What: tableOf(e), Err: fmt.Errorf("empty key")})
+			c.found(&CorruptError{What: "meta", Err: fmt.Errorf("empty key")})
 			continue
 		}
-		err := it.Item().Value(func(sealed []byte) error {
-			_, err := c.db.sealer.open(nil, sealed, key)
-			c.advance(len(key) + len(sealed))
-			return err
-		})
-		if err != nil {
+		if err := c.value(b, it.Item(), key); err != nil {
 			c.found(corruptKey(key, err))
 		}
 	}
 	return nil
+}
+
+func (c *checker) value(b *base, it *badger.Item, key []byte) error {
+	return it.Value(func(sealed []byte) error {
+		val, err := c.db.sealer.open(nil, sealed, key)
+		c.advance(len(key) + len(sealed))
+		if err != nil || key[0] != prefixData {
+			return err
+		}
+		l, err := decodeLocation(val)
+		if err != nil {
+			return err
+		}
+		c.advance(int(l.length))
+		_, err = c.db.openPacked(b, l, key)
+		return err
+	})
 }

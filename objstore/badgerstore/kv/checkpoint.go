@@ -31,7 +31,7 @@ func (db *DB) checkpoint() error {
 	if err := db.flushTo(o.last); err != nil {
 		return err
 	}
-	if err := db.writeBadger(o); err != nil {
+	if err := db.writeOut(o); err != nil {
 		return fmt.Errorf("kv: checkpoint: %w", err)
 	}
 	db.checkpointed.Store(o.last)
@@ -82,7 +82,7 @@ func (db *DB) renewBase() {
 }
 
 func (db *DB) setBase(frozen *overlay) {
-	b := newBase(db.meta, db.data)
+	b := newBase(db.meta, db.packs)
 	db.mu.Lock()
 	old := db.base
 	db.base, db.frozen = b, frozen
@@ -92,30 +92,42 @@ func (db *DB) setBase(frozen *overlay) {
 	}
 }
 
-// writeBadger applies a frozen overlay, data before the keys that name it, and makes it
-// durable. It may be repeated after an error or a crash.
-func (db *DB) writeBadger(o *overlay) error {
-	db.data.awaitCompaction(&db.patient)
+// writeOut applies a frozen overlay: data to packs, then the keys that name it to badger, each made durable. It may be
+// repeated after an error or a crash.
+func (db *DB) writeOut(o *overlay) error {
 	db.meta.awaitCompaction(&db.patient)
-	err := db.data.write(func(w *batch) error {
-		for id, e := range o.data {
-			if err := w.put(prefixed(prefixData, []byte(id)), e.val, e.del); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, db.sealer)
+	at, err := db.writePacks(o)
 	if err != nil {
 		return err
 	}
-	if err := db.data.settle(db); err != nil {
-		return err
-	}
-	err = db.meta.write(func(w *batch) error { return w.overlay(o) }, db.sealer)
+	c := checkpointRecord{lsn: o.last, wasted: db.wasted, lastPack: db.packs.last}
+	err = db.meta.write(func(w *batch) error { return w.overlay(o, at, c) }, db.sealer)
 	if err != nil {
 		return err
 	}
 	return db.meta.settle(db)
+}
+
+// writePacks appends an overlay's values to packs, in the order in which they were put: files that were made one after
+// another are often read so.
+func (db *DB) writePacks(o *overlay) (map[string]location, error) {
+	at := make(map[string]location, len(o.order))
+	for _, id := range o.order {
+		e, ok := o.data[id]
+		if _, twice := at[id]; !ok || twice {
+			continue
+		}
+		if e.del {
+			db.waste(id)
+			continue
+		}
+		l, err := db.packer.add(func(dst []byte) []byte { return db.sealer.append(dst, e.val, prefixed(prefixData, []byte(id))) })
+		if err != nil {
+			return nil, err
+		}
+		at[id] = l
+	}
+	return at, db.packer.sync()
 }
 
 // settle makes what was written durable. After a sync that failed, the logs may have lost bytes that another sync would
@@ -157,31 +169,52 @@ func (w *batch) put(key, val []byte, del bool) error {
 	return w.wb.Set(key, w.sealer.seal(val, key))
 }
 
-// overlay writes all keys, then the checkpoint record.
-func (w *batch) overlay(o *overlay) (err error) {
+// overlay writes all keys, where the data lies, then the checkpoint record.
+func (w *batch) overlay(o *overlay, at map[string]location, c checkpointRecord) (err error) {
 	o.tree.Ascend(func(it item) bool {
 		err = w.put(prefixed(prefixMeta, it.key), it.e.val, it.e.del)
 		return err == nil
 	})
+	for id, e := range o.data {
+		if err != nil {
+			return err
+		}
+		err = w.put(prefixed(prefixData, []byte(id)), at[id].encode(), e.del)
+	}
 	if err != nil {
 		return err
 	}
-	return w.put([]byte(checkpointKey), binary.BigEndian.AppendUint64(nil, o.last), false)
+	return w.put([]byte(checkpointKey), c.encode(), false)
 }
 
-// readCheckpoint returns the LSN of the last checkpoint, 0 for a new store.
-func (db *DB) readCheckpoint() (lsn uint64, err error) {
+// checkpointRecord is the value of checkpointKey.
+type checkpointRecord struct {
+	lsn      uint64 // badger has every transaction up to it
+	wasted   int64  // see DB.wasted
+	lastPack uint32 // no later one was used yet
+}
+
+func (c checkpointRecord) encode() []byte {
+	b := binary.BigEndian.AppendUint64(nil, c.lsn)
+	b = binary.BigEndian.AppendUint64(b, uint64(c.wasted))
+	return binary.BigEndian.AppendUint32(b, c.lastPack)
+}
+
+// readCheckpoint returns the record of the last checkpoint; it is zero for a new store.
+func (db *DB) readCheckpoint() (c checkpointRecord, err error) {
 	txn := db.meta.db.NewTransaction(false)
 	defer txn.Discard()
 	val, err := get(txn, db.sealer, []byte(checkpointKey))
 	if err == ErrNotFound {
-		return 0, nil
+		return c, nil
 	}
 	if err != nil {
-		return 0, err
+		return c, err
 	}
-	if len(val) != 8 {
-		return 0, corruptKey([]byte(checkpointKey), errOps)
+	if len(val) != 20 {
+		return c, corruptKey([]byte(checkpointKey), errOps)
 	}
-	return binary.BigEndian.Uint64(val), nil
+	c.lsn, c.wasted = binary.BigEndian.Uint64(val), int64(binary.BigEndian.Uint64(val[8:]))
+	c.lastPack = binary.BigEndian.Uint32(val[16:])
+	return c, nil
 }

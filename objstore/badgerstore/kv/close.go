@@ -27,7 +27,7 @@ func (db *DB) Close() error {
 		return errors.Join(err, db.journal.close(false))
 	}
 	db.dropBase()
-	err = errors.Join(err, db.meta.close(), db.data.close(), db.journal.close(err == nil))
+	err = errors.Join(err, db.meta.close(), db.packer.close(), db.packs.close(), db.journal.close(err == nil))
 	if err != nil {
 		return fmt.Errorf("kv: close: %w", err)
 	}

@@ -18,13 +18,11 @@ func (db *DB) Compact(ctx context.Context) error {
 	if err := db.checkpoint(); err != nil {
 		return err
 	}
-	for _, e := range []*engine{db.meta, db.data} {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := e.compact(db); err != nil {
-			return fmt.Errorf("kv: compact %s: %w", tableOf(e), err)
-		}
+	if err := db.compactPacks(ctx, anyWaste); err != nil {
+		return fmt.Errorf("kv: compact: %w", err)
+	}
+	if err := db.meta.compact(db); err != nil {
+		return fmt.Errorf("kv: compact: %w", err)
 	}
 	return db.mirror.update()
 }
@@ -33,7 +31,7 @@ func (db *DB) Compact(ctx context.Context) error {
 // not: it leaves the memtable, and does nothing when all tables are on level 0. Dropping a
 // prefix flushes the memtable and empties level 0 first; the prefix is one key made for it.
 func (e *engine) compact(db *DB) (err error) {
-	defer recovered(tableOf(e), &err)
+	defer recovered("meta", &err)
 	if err := e.emptyMemtables(db); err != nil {
 		return err
 	}
@@ -45,7 +43,7 @@ func (e *engine) compact(db *DB) (err error) {
 
 // emptyMemtables moves what the logs have into tables. LOCKS_REQUIRED(checkpointMu).
 func (e *engine) emptyMemtables(db *DB) (err error) {
-	defer recovered(tableOf(e), &err)
+	defer recovered("meta", &err)
 	err = e.write(func(w *batch) error { return w.put([]byte(flushMark), nil, false) }, db.sealer)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func TestFlippedBitsAfterCrash(t *testing.T) {
 			checkHurt(t, hurt, want, false)
 		}
 	}
-	for _, kind := range []string{"table", "meta/MANIFEST", "data/MANIFEST", "meta/KEYREGISTRY", "INDEX"} {
+	for _, kind := range []string{"table", "meta/MANIFEST", "meta/KEYREGISTRY", "INDEX"} {
 		require.Contains(t, seen, kind)
 	}
 }
@@ -76,56 +76,76 @@ func TestDamagedNewTableAfterCrash(t *testing.T) {
 	require.True(t, strings.HasPrefix(corrupt.What, "meta/"), corrupt.What)
 }
 
-// A table of data with a broken index is put aside; the rest of the store works on.
-func TestDamagedDataTable(t *testing.T) {
-	dir, want := makeStore(t)
-	tables, err := filepath.Glob(filepath.Join(dir, "data", "*.sst"))
-	require.NoError(t, err)
-	require.NotEmpty(t, tables)
-	require.NoError(t, os.Truncate(tables[0], 3))
-	db := mustOpen(t, dir, small())
-	require.EqualValues(t, 1, db.Stats().DamagedTables)
-	_, err = os.Stat(filepath.Join(dir, "damaged", filepath.Base(tables[0])))
-	require.NoError(t, err)
-	require.NoError(t, db.Close())
-	checkHurt(t, dir, want, true)
-}
-
-// After several crashes in a row every block is read, because one may be what kills us.
+// After several crashes in a row every block of badger's tables is read, because one may be what kills us.
 func TestFullReadAfterCrashes(t *testing.T) {
-	dir, want := crashedStore(t)
-	tables, err := filepath.Glob(filepath.Join(dir, "data", "*.sst"))
-	require.NoError(t, err)
-	require.NotEmpty(t, tables)
-	flip(t, tables[0], 200)
+	dir, _ := crashedStore(t)
 	for range suspicious - 1 {
 		db := mustOpen(t, dir, small())
 		next := copyDir(t, dir)
 		require.NoError(t, db.Close())
 		dir = next
 	}
-	db := mustOpen(t, dir, small())
-	require.EqualValues(t, 1, db.Stats().DamagedTables)
-	require.NoError(t, db.Close())
-	checkHurt(t, dir, want, true)
-}
-
-// Check finds a damaged block among the data, which Open does not read.
-func TestCheckFindsDamagedData(t *testing.T) {
-	dir, _ := makeStore(t)
-	tables, err := filepath.Glob(filepath.Join(dir, "data", "*.sst"))
+	unnamed := filepath.Join(dir, "meta.copy")
+	require.NoError(t, os.RemoveAll(unnamed), "what has no second copy cannot heal")
+	require.NoError(t, os.Mkdir(unnamed, 0o700))
+	tables, err := filepath.Glob(filepath.Join(dir, "meta", "*.sst"))
 	require.NoError(t, err)
 	require.NotEmpty(t, tables)
-	flip(t, tables[0], fileSize(tables[0])/2)
+	flip(t, tables[0], 200)
+	_, err = Open(dir, testSecret(), small())
+	require.Error(t, err)
+	var corrupt *CorruptError
+	require.ErrorAs(t, err, &corrupt)
+	require.Contains(t, corrupt.What, "meta/")
+}
+
+// A pack that is cut off, or gone, costs the values in it and nothing else.
+func TestDamagedPack(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"cut off": func(path string) error { return os.Truncate(path, 3000) },
+		"gone":    os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, want := makeStore(t)
+			packs, err := filepath.Glob(filepath.Join(dir, "data", "*.pack"))
+			require.NoError(t, err)
+			require.Len(t, packs, 1, "openings go on with the pack that is there")
+			require.NoError(t, harm(packs[0]))
+			db := mustOpen(t, dir, small())
+			var corrupt *CorruptError
+			_, err = db.GetData([]byte("id100"))
+			require.Error(t, err)
+			require.ErrorAs(t, err, &corrupt)
+			require.Equal(t, "data", corrupt.What)
+			require.NoError(t, db.Update(func(tx *Tx) error { tx.PutData([]byte("new"), []byte("value")); return nil }))
+			require.NoError(t, db.Close())
+			checkHurt(t, dir, want, true)
+			db = mustOpen(t, dir, small())
+			v, err := db.GetData([]byte("new"))
+			require.NoError(t, err)
+			require.Equal(t, "value", string(v))
+			require.NoError(t, db.Close())
+		})
+	}
+}
+
+// Check finds a damaged value in a pack, which Open does not read.
+func TestCheckFindsDamagedData(t *testing.T) {
+	dir, _ := makeStore(t)
+	packs, err := filepath.Glob(filepath.Join(dir, "data", "*.pack"))
+	require.NoError(t, err)
+	require.NotEmpty(t, packs)
+	flip(t, packs[0], fileSize(packs[0])/2)
 	db := mustOpen(t, dir, small())
 	var found []error
 	var last Progress
 	require.NoError(t, db.Check(t.Context(), func(p Progress) { last = p }, func(err error) { found = append(found, err) }))
-	require.NotEmpty(t, found)
+	require.Len(t, found, 1)
 	var corrupt *CorruptError
 	require.ErrorAs(t, found[0], &corrupt)
-	require.Contains(t, corrupt.What, "data")
-	require.Positive(t, last.Done)
+	require.Equal(t, "data", corrupt.What)
+	require.NotEmpty(t, corrupt.Key)
+	require.Greater(t, last.Done, fileSize(packs[0]))
 	require.NoError(t, db.Close())
 }
 

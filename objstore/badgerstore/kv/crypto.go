@@ -24,7 +24,7 @@ var errAuth = errors.New("authentication failed")
 
 // secrets are the keys derived from the caller's secret, one per use.
 type secrets struct {
-	meta, data, values, journal, index []byte
+	meta, values, journal, index []byte
 }
 
 func deriveSecrets(secret []byte) (secrets, error) {
@@ -37,7 +37,6 @@ func deriveSecrets(secret []byte) (secrets, error) {
 		label string
 	}{
 		{&s.meta, "kmsfs kv badger meta v1"},
-		{&s.data, "kmsfs kv badger data v1"},
 		{&s.values, "kmsfs kv values v1"},
 		{&s.journal, "kmsfs kv journal v1"},
 		{&s.index, "kmsfs kv index v1"},
@@ -52,7 +51,7 @@ func deriveSecrets(secret []byte) (secrets, error) {
 }
 
 func (s *secrets) wipe() {
-	for _, key := range [][]byte{s.meta, s.data, s.values, s.journal, s.index} {
+	for _, key := range [][]byte{s.meta, s.values, s.journal, s.index} {
 		clear(key)
 	}
 }
@@ -101,12 +100,15 @@ func (s *sealer) derive(salt [saltSize]byte) (cipher.AEAD, error) {
 
 // seal returns salt ‖ counter ‖ AES-256-GCM(plaintext, aad).
 func (s *sealer) seal(plaintext, aad []byte) []byte {
-	out := make([]byte, saltSize+8, valueOverhead+len(plaintext))
-	copy(out, s.salt[:])
+	return s.append(make([]byte, 0, valueOverhead+len(plaintext)), plaintext, aad)
+}
+
+// append is seal, behind dst.
+func (s *sealer) append(dst, plaintext, aad []byte) []byte {
 	var nonce [12]byte
 	binary.BigEndian.PutUint64(nonce[4:], s.counter.Add(1))
-	copy(out[saltSize:], nonce[4:])
-	return s.own.Seal(out, nonce[:], plaintext, aad)
+	dst = append(append(dst, s.salt[:]...), nonce[4:]...)
+	return s.own.Seal(dst, nonce[:], plaintext, aad)
 }
 
 // open appends the plaintext to dst; errAuth if any byte of sealed or aad was changed.

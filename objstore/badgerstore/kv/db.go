@@ -17,7 +17,9 @@ type DB struct {
 	secrets secrets
 	sealer  *sealer
 	meta    *engine
-	data    *engine
+	packs   *packs
+	packer  *packWriter // GUARDED_BY(checkpointMu)
+	wasted  int64       // GUARDED_BY(checkpointMu): bytes in packs that died since they were last counted
 	journal *journal
 	mirror  *mirror
 	flusher *flusher
@@ -167,8 +169,7 @@ func (db *DB) roomToGrow(payload int) error {
 }
 
 // GetData returns the value of PutData, read-only and valid for good. ErrNotFound if there
-// is none, also when badger lost it to damage; CorruptError if it does not authenticate.
-// It sees the newest state, not a snapshot.
+// is none, CorruptError if it is lost or does not authenticate. It sees the newest state, not a snapshot.
 func (db *DB) GetData(id []byte) ([]byte, error) {
 	db.mu.RLock()
 	if db.base == nil {
@@ -193,7 +194,7 @@ func (db *DB) GetData(id []byte) ([]byte, error) {
 	}
 	defer db.snapshots.Add(-1)
 	defer b.release()
-	return get(b.data, db.sealer, prefixed(prefixData, id))
+	return db.packed(b, id)
 }
 
 // Sync makes every Update that returned before survive power loss. It costs one device
@@ -252,6 +253,7 @@ func (db *DB) run() {
 		if !db.attempt() && !db.pause(time.Second) {
 			return
 		}
+		db.reclaim()
 		if time.Since(trimmed) > trimEvery {
 			trimmed = time.Now()
 			db.trim()
@@ -286,9 +288,7 @@ func (db *DB) pause(d time.Duration) bool {
 
 // trim keeps table files from counting as this process's memory.
 func (db *DB) trim() {
-	for _, e := range []*engine{db.meta, db.data} {
-		if err := e.trimResident(); err != nil {
-			db.log.Debug("tables stay mapped", "error", err)
-		}
+	if err := db.meta.trimResident(); err != nil {
+		db.log.Debug("tables stay mapped", "error", err)
 	}
 }

@@ -6,7 +6,11 @@
 //	Update → Tx (buffered) → one sealed record in the journal (one pwrite)
 //	       → overlay in memory → return
 //	checkpoint: freeze the overlay → BeforeSync, fdatasync of the journal
-//	       → badger → fsync of badger's logs → recycle journal segments
+//	       → data values to a pack, fdatasync → the rest, and where the data lies, to badger
+//	       → fsync of badger's logs → recycle journal segments
+//
+// Values of PutData stay out of badger, which would write each of them four times or more: to its log, to a table, to the
+// second copy of that, and again at every compaction. A pack has it once.
 //
 // Reads look into the active overlay, the frozen one and badger, in that order.
 // Badger is written by the checkpoint only, so a transaction's size is not bound
@@ -22,11 +26,9 @@
 // # Layout of the directory
 //
 //	journal/      preallocated segments, see FORMAT.md
-//	meta/         badger: all keys of Put
-//	meta.copy/    second copy of each file that meta needs, and of INDEX
-//	data/         badger: values of PutData
-//	data.copy/    second copy of data's MANIFEST and KEYREGISTRY
-//	damaged/      tables of data that could not be opened
+//	meta/         badger: all keys of Put, and where values of PutData lie
+//	meta.copy/    second copy of each file that badger needs, and of INDEX
+//	data/         packs: values of PutData
 //	INDEX         sealed: names, sizes and SHA-256 of the files above
 //
 // # Lock order

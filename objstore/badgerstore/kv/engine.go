@@ -17,9 +17,9 @@ import (
 
 // First byte of every badger key. The whole key is the AAD of its value.
 const (
-	prefixInternal = 0x00 // meta: the store's own records
-	prefixMeta     = 0x01 // meta: keys of Put
-	prefixData     = 0x02 // data: ids of PutData
+	prefixInternal = 0x00 // the store's own records
+	prefixMeta     = 0x01 // keys of Put
+	prefixData     = 0x02 // ids of PutData: where in a pack the value lies
 )
 
 // engine is one badger instance.
@@ -30,23 +30,15 @@ type engine struct {
 	suspect bool // GUARDED_BY(DB.checkpointMu): the last sync failed
 }
 
-// sizing is what differs between the two instances, in bytes.
-type sizing struct {
-	memTable, table, baseLevel, blockCache, indexCache int64
-	level0                                             int // tables that start a compaction
-}
-
 // A table builder takes six times the table's size from the heap, and badger keeps up to
 // eight builders' memory for two seconds each: hence small tables on every level.
-func metaSizing() sizing {
-	return sizing{memTable: 4 << 20, table: 1 << 20, baseLevel: 16 << 20,
-		blockCache: 32 << 20, indexCache: 32 << 20, level0: 5}
-}
-
-func dataSizing() sizing {
-	return sizing{memTable: 8 << 20, table: 2 << 20, baseLevel: 32 << 20,
-		blockCache: 8 << 20, indexCache: 16 << 20, level0: 5}
-}
+const (
+	memTableBytes  = 4 << 20
+	tableBytes     = 1 << 20
+	baseLevelBytes = 16 << 20
+	cacheBytes     = 32 << 20 // of blocks, and as much again of indices
+	level0Tables   = 5        // start a compaction
+)
 
 // keyRotation is "never": KEYREGISTRY stays as it is. It must be shorter than the time since
 // 1970, because badger takes a missing key for one made then, and would not encrypt.
@@ -55,7 +47,7 @@ const keyRotation = 40 * 365 * 24 * time.Hour
 // emptyRegistry is the size of a KEYREGISTRY without a key: IV and sanity text.
 const emptyRegistry = 16 + 12
 
-func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Options {
+func badgerOptions(dir string, key []byte, log *slog.Logger) badger.Options {
 	o := badger.DefaultOptions(dir)
 	o.Logger = badgerLog{log}
 	o.MetricsEnabled = false
@@ -66,22 +58,22 @@ func badgerOptions(dir string, key []byte, s sizing, log *slog.Logger) badger.Op
 	o.EncryptionKeyRotationDuration = keyRotation
 	o.ValueThreshold = MaxValue + valueOverhead + 1 // the value log stays empty
 	o.ValueLogFileSize = 1 << 20
-	o.MemTableSize = s.memTable
-	o.BaseTableSize, o.BaseLevelSize = s.table, s.baseLevel
+	o.MemTableSize = memTableBytes
+	o.BaseTableSize, o.BaseLevelSize = tableBytes, baseLevelBytes
 	o.TableSizeMultiplier = 1
-	o.BlockCacheSize, o.IndexCacheSize = s.blockCache, s.indexCache
+	o.BlockCacheSize, o.IndexCacheSize = cacheBytes, cacheBytes
 	o.NumMemtables = 2
 	o.NumCompactors = 2
-	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = s.level0, 3*s.level0
+	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = level0Tables, 3*level0Tables
 	o.NumGoroutines = 2
 	return o
 }
 
 // openEngine opens badger in dir. A panic of badger's own goroutines cannot be caught
 // here: the files are checked before.
-func openEngine(dir string, key []byte, s sizing, log *slog.Logger) (e *engine, err error) {
+func openEngine(dir string, key []byte, log *slog.Logger) (e *engine, err error) {
 	defer recovered(filepath.Base(dir), &err)
-	db, err := badger.Open(badgerOptions(dir, key, s, log))
+	db, err := badger.Open(badgerOptions(dir, key, log))
 	if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
 		return nil, fmt.Errorf("kv: the key does not open %s: wrong root key for this store: %w", filepath.Base(dir), err)
 	}
@@ -171,14 +163,16 @@ func (e *engine) backlogged() bool {
 	return false
 }
 
-// base is a point-in-time view of both instances, shared by all Views between two checkpoints.
+// base is a point-in-time view of badger and the packs, shared by all Views between two checkpoints.
 type base struct {
-	meta, data *badger.Txn
-	refs       atomic.Int64 // one for the DB while it is current
+	meta  *badger.Txn
+	packs *packs
+	set   *packSet
+	refs  atomic.Int64 // one for the DB while it is current
 }
 
-func newBase(meta, data *engine) *base {
-	b := &base{meta: meta.db.NewTransaction(false), data: data.db.NewTransaction(false)}
+func newBase(meta *engine, p *packs) *base {
+	b := &base{meta: meta.db.NewTransaction(false), packs: p, set: p.hold()}
 	b.refs.Store(1)
 	return b
 }
@@ -186,7 +180,7 @@ func newBase(meta, data *engine) *base {
 func (b *base) release() {
 	if b.refs.Add(-1) == 0 {
 		b.meta.Discard()
-		b.data.Discard()
+		b.packs.release(b.set)
 	}
 }
 

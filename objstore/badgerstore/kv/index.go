@@ -13,7 +13,7 @@ import (
 const (
 	indexName    = "INDEX"
 	indexMagic   = "KMSFSIDX"
-	indexVersion = 1
+	indexVersion = 2
 )
 
 // index says which files a store consists of. It is sealed, and kept twice.
@@ -94,7 +94,7 @@ func (m *mirror) readIndex(path string) (index, error) {
 		return x, err
 	}
 	if x.Version != indexVersion {
-		return x, fmt.Errorf("kv: %s has version %d, this program knows %d: use a newer one", indexName, x.Version, indexVersion)
+		return x, fmt.Errorf("kv: %s has version %d, this program knows %d: use the kmsfs that made the store", indexName, x.Version, indexVersion)
 	}
 	return x, nil
 }

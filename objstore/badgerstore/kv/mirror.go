@@ -37,19 +37,19 @@ func newMirror(dir string, key []byte, log *slog.Logger) (*mirror, error) {
 
 func (m *mirror) primary(name string) string { return filepath.Join(m.dir, name) }
 
-// copyOf maps meta/X to meta.copy/X, and data/X to data.copy/X.
+// copyOf maps meta/X to meta.copy/X.
 func (m *mirror) copyOf(name string) string {
 	table, base := filepath.Split(name)
 	return filepath.Join(m.dir, strings.TrimSuffix(table, "/")+".copy", base)
 }
 
 // manifests are the files that grow while badger runs.
-func manifests() []string { return []string{"meta/MANIFEST", "data/MANIFEST"} }
+func manifests() []string { return []string{"meta/MANIFEST"} }
 
 // fixedFiles lists the files that never change and that a store cannot do without: the key
-// registries, and the tables in meta's manifest, which are complete.
+// registry, and the tables in the manifest, which are complete.
 func (m *mirror) fixedFiles() ([]string, error) {
-	names := []string{"meta/KEYREGISTRY", "data/KEYREGISTRY"}
+	names := []string{"meta/KEYREGISTRY"}
 	tables, err := manifestTables(m.primary("meta"))
 	if err != nil {
 		return nil, err

@@ -224,6 +224,9 @@ func runModel(t *testing.T, seed uint64, steps int) {
 			require.NoError(t, db.Sync())
 		case 5:
 			m.viewDuringChanges(t, r, db)
+		case 6:
+			require.NoError(t, db.Compact(t.Context()))
+			m.compareData(t, db)
 		default:
 			m.step(t, r, db)
 		}

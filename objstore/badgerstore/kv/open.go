@@ -39,7 +39,7 @@ func (db *DB) open(secret []byte) (err error) {
 	if db.sealer, err = newSealer(db.secrets.values); err != nil {
 		return err
 	}
-	if err := makeDirs(db.dir, "journal", "meta", "meta.copy", "data", "data.copy"); err != nil {
+	if err := makeDirs(db.dir, "journal", "meta", "meta.copy", "data"); err != nil {
 		return fmt.Errorf("kv: %w", err)
 	}
 	if db.mirror, err = newMirror(db.dir, db.secrets.index, db.log); err != nil {
@@ -48,7 +48,10 @@ func (db *DB) open(secret []byte) (err error) {
 	if err := db.mirror.verify(); err != nil {
 		return err
 	}
-	if err := db.openEngines(); err != nil {
+	if err := db.openBadger(); err != nil {
+		return err
+	}
+	if err := db.openPacks(); err != nil {
 		return err
 	}
 	if err := db.openJournal(); err != nil {
@@ -58,28 +61,36 @@ func (db *DB) open(secret []byte) (err error) {
 	return nil
 }
 
-func (db *DB) openEngines() (err error) {
-	meta, data := filepath.Join(db.dir, "meta"), filepath.Join(db.dir, "data")
-	for _, dir := range []string{meta, data} {
-		if err := dropUnneeded(dir, db.mirror.wasClean); err != nil {
-			return fmt.Errorf("kv: %w", err)
-		}
+func (db *DB) openBadger() (err error) {
+	meta := filepath.Join(db.dir, "meta")
+	if err := dropUnneeded(meta, db.mirror.wasClean); err != nil {
+		return fmt.Errorf("kv: %w", err)
 	}
 	if err := db.checkTables(); err != nil {
 		return err
 	}
-	if db.meta, err = openEngine(meta, db.secrets.meta, metaSizing(), db.log); err != nil {
+	db.meta, err = openEngine(meta, db.secrets.meta, db.log)
+	return err
+}
+
+func (db *DB) openPacks() (err error) {
+	if db.packs, err = openPacksIn(filepath.Join(db.dir, "data"), db.opts.openFile); err != nil {
 		return err
 	}
-	db.data, err = openEngine(data, db.secrets.data, dataSizing(), db.log)
-	return err
+	db.packer = &packWriter{packs: db.packs}
+	return nil
 }
 
 // openJournal replays what badger does not have, and moves it there if the disk has room.
 func (db *DB) openJournal() error {
-	checkpoint, err := db.readCheckpoint()
+	c, err := db.readCheckpoint()
 	if err != nil {
 		return err
+	}
+	db.packs.last = max(db.packs.last, c.lastPack)
+	db.wasted = c.wasted
+	if !db.mirror.wasClean && c.lsn > 0 {
+		db.wasted += 2 * db.opts.SegmentBytes // what a checkpoint had written when it was stopped
 	}
 	db.journal = &journal{
 		dir: filepath.Join(db.dir, "journal"), secret: db.secrets.journal,
@@ -89,7 +100,7 @@ func (db *DB) openJournal() error {
 	if err != nil {
 		return err
 	}
-	err = db.journal.replay(segs, checkpoint, db.mirror.wasClean, func(lsn uint64, ops *opSet) {
+	err = db.journal.replay(segs, c.lsn, db.mirror.wasClean, func(lsn uint64, ops *opSet) {
 		db.active.apply(lsn, ops, false, true)
 		db.counts.replayed.Add(1)
 	})
@@ -111,7 +122,8 @@ func (db *DB) discard() {
 	db.closed.Store(true)
 	db.dropBase()
 	_ = db.meta.close()
-	_ = db.data.close()
+	_ = db.packer.close()
+	_ = db.packs.close()
 	if db.journal != nil {
 		_ = db.journal.close(false)
 	}

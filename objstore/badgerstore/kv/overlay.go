@@ -37,8 +37,10 @@ type dataEntry struct {
 type overlay struct {
 	tree *btree.BTreeG[item]
 	data map[string]dataEntry
-	size int64  // bytes, with entryCost
-	last uint64 // LSN of the newest transaction; 0 if none
+	// order has the ids of data as they came; one that was deleted again may be in it, and one may be in it twice.
+	order []string
+	size  int64  // bytes, with entryCost
+	last  uint64 // LSN of the newest transaction; 0 if none
 }
 
 func newOverlay() *overlay {
@@ -74,6 +76,9 @@ func (o *overlay) setData(id string, e dataEntry, redo bool) {
 	if e.del && had && !old.del && !redo {
 		delete(o.data, id)
 		return
+	}
+	if !had {
+		o.order = append(o.order, id)
 	}
 	o.data[id] = e
 	o.size += int64(len(id)+len(e.val)) + entryCost

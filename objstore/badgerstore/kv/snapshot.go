@@ -37,7 +37,7 @@ func (s *Snapshot) GetData(id []byte) ([]byte, error) {
 		e, ok = s.frozen.data[string(id)] // not written any more
 	}
 	if !ok {
-		return get(s.base.data, s.db.sealer, prefixed(prefixData, id))
+		return s.db.packed(s.base, id)
 	}
 	if e.del {
 		return nil, ErrNotFound

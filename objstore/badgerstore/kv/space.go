@@ -3,9 +3,9 @@ package kv
 import "syscall"
 
 // Free space that a checkpoint needs beside its batch: badger writes through mmap, so
-// running out inside it is a SIGBUS and not an error. Covers the rotation of both
-// memtables and a small compaction.
-const checkpointHeadroom = 48 << 20
+// running out inside it is a SIGBUS and not an error. Covers the rotation of the
+// memtable and a small compaction.
+const checkpointHeadroom = 32 << 20
 
 func statfsFree(dir string) (int64, error) {
 	var st syscall.Statfs_t
@@ -37,7 +37,7 @@ func (db *DB) Room() (int64, error) {
 // checkpointNeeds is the free space that writing batch bytes to badger may take: log and
 // table (and a table's copy), then a compaction of level 0 into the base level.
 func (db *DB) checkpointNeeds(batch int64) int64 {
-	return 3*batch + checkpointHeadroom + 2*db.meta.compactionBytes() + db.data.compactionBytes()
+	return 3*batch + checkpointHeadroom + 2*db.meta.compactionBytes()
 }
 
 // roomFor reports whether a checkpoint of batch bytes may start.

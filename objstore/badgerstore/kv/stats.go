@@ -3,27 +3,26 @@ package kv
 import "sync/atomic"
 
 type counters struct {
-	updates, checkpoints, flushes, stalls, replayed, quarantined atomic.Int64
+	updates, checkpoints, flushes, stalls, replayed atomic.Int64
 }
 
 // Stats are figures of an open store. Counts are since Open.
 type Stats struct {
-	Keys          int64 // entries of meta's and data's tables, with old versions and tombstones: an upper bound
-	MetaBytes     int64 // tables of meta, without its second copy
-	DataBytes     int64 // tables of data
-	OverlayBytes  int64 // in memory, not in badger yet
-	JournalBytes  int64 // files of the journal
-	JournalLive   int64 // of these, in use
-	Updates       int64
-	Checkpoints   int64
-	Flushes       int64 // fdatasync calls on the journal
-	Stalls        int64 // Updates that waited for a checkpoint
-	Replayed      int64 // records applied at Open
-	HealedFiles   int64 // damaged files replaced by their copy
-	DamagedTables int64 // tables of data put aside
-	LastLSN       uint64
-	SyncedLSN     uint64
-	ReadOnly      bool // see ErrFailed
+	Keys         int64 // entries of badger's tables, with old versions and tombstones: an upper bound
+	MetaBytes    int64 // badger's tables, without their second copy
+	DataBytes    int64 // packs
+	OverlayBytes int64 // in memory, not in badger yet
+	JournalBytes int64 // files of the journal
+	JournalLive  int64 // of these, in use
+	Updates      int64
+	Checkpoints  int64
+	Flushes      int64 // fdatasync calls on the journal
+	Stalls       int64 // Updates that waited for a checkpoint
+	Replayed     int64 // records applied at Open
+	HealedFiles  int64 // damaged files replaced by their copy
+	LastLSN      uint64
+	SyncedLSN    uint64
+	ReadOnly     bool // see ErrFailed
 }
 
 // Stats returns the present figures.
@@ -31,7 +30,7 @@ func (db *DB) Stats() Stats {
 	s := Stats{
 		Updates: db.counts.updates.Load(), Checkpoints: db.counts.checkpoints.Load(),
 		Flushes: db.counts.flushes.Load(), Stalls: db.counts.stalls.Load(),
-		Replayed: db.counts.replayed.Load(), DamagedTables: db.counts.quarantined.Load(),
+		Replayed:    db.counts.replayed.Load(),
 		HealedFiles: db.mirror.healed.Load(),
 		LastLSN:     db.journal.lsn.Load(), SyncedLSN: db.journal.synced.Load(),
 		ReadOnly: db.failed.Load() != nil,
@@ -46,16 +45,12 @@ func (db *DB) Stats() Stats {
 	if db.frozen != nil {
 		s.OverlayBytes += db.frozen.size
 	}
-	s.MetaBytes, s.DataBytes = s.addTables(db.meta), s.addTables(db.data)
-	return s
-}
-
-func (s *Stats) addTables(e *engine) (bytes int64) {
-	for _, t := range e.db.Tables() {
+	for _, t := range db.meta.db.Tables() {
 		s.Keys += int64(t.KeyCount)
-		bytes += int64(t.OnDiskSize)
+		s.MetaBytes += int64(t.OnDiskSize)
 	}
-	return bytes
+	s.DataBytes = db.packs.bytes()
+	return s
 }
 
 // LSN is the number of the newest Update.

@@ -1,10 +1,8 @@
 package kv
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 
@@ -22,9 +20,7 @@ import (
 // panic ends the process, again and again.
 const suspicious = 3
 
-// checkTables opens every table the way badger will, but where a panic can be caught. A
-// damaged table of meta is an error. One of data is put aside, its values are lost: they
-// read as ErrNotFound.
+// checkTables opens every table the way badger will, but where a panic can be caught. A damaged one is an error.
 func (db *DB) checkTables() error {
 	full := db.mirror.unclean() >= suspicious
 	bad, err := findDamaged(db.mirror.primary("meta"), db.secrets.meta, full)
@@ -33,17 +29,6 @@ func (db *DB) checkTables() error {
 	}
 	for id, cause := range bad {
 		return &CorruptError{What: fmt.Sprintf("meta/%06d.sst", id), Err: cause}
-	}
-	bad, err = findDamaged(db.mirror.primary("data"), db.secrets.data, full)
-	if err != nil {
-		return err
-	}
-	for id, cause := range bad {
-		db.log.Error("damaged table put aside: its values are lost", "table", id, "cause", cause)
-		if err := quarantine(db.dir, id); err != nil {
-			return fmt.Errorf("kv: put damaged table aside: %w", err)
-		}
-		db.counts.quarantined.Add(1)
 	}
 	return nil
 }
@@ -133,41 +118,4 @@ func copyKey(k *pb.DataKey) *pb.DataKey {
 		return nil
 	}
 	return &pb.DataKey{KeyId: k.KeyId, Data: append([]byte{}, k.Data...), Iv: k.Iv, CreatedAt: k.CreatedAt}
-}
-
-// quarantine moves a table of data to damaged/ and takes it out of the manifest.
-func quarantine(dir string, id uint64) error {
-	if err := makeDirs(dir, "damaged"); err != nil {
-		return err
-	}
-	if err := removeFromManifest(filepath.Join(dir, "data", badger.ManifestFilename), id); err != nil {
-		return err
-	}
-	path := table.NewFilename(id, filepath.Join(dir, "data"))
-	err := os.Rename(path, filepath.Join(dir, "damaged", filepath.Base(path)))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// removeFromManifest appends badger's change set "delete table id": length, CRC-32C, and
-// ManifestChangeSet{changes: [{id, op: DELETE}]} as protocol buffers.
-func removeFromManifest(path string, id uint64) error {
-	change := binary.AppendUvarint([]byte{0x08}, id)
-	change = append(change, 0x10, byte(pb.ManifestChange_DELETE))
-	set := append([]byte{0x0a, byte(len(change))}, change...)
-
-	rec := binary.BigEndian.AppendUint32(nil, uint32(len(set)))
-	rec = binary.BigEndian.AppendUint32(rec, crc32.Checksum(set, crc32.MakeTable(crc32.Castagnoli)))
-	_, end, err := replayManifest(path)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(append(rec, set...), end) // over a torn tail, if there is one
-	return errors.Join(err, f.Sync(), f.Close())
 }

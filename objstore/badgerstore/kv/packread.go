@@ -1,0 +1,28 @@
+package kv
+
+// packed returns the value of PutData that b has.
+func (db *DB) packed(b *base, id []byte) ([]byte, error) {
+	key := prefixed(prefixData, id)
+	val, err := get(b.meta, db.sealer, key)
+	if err != nil {
+		return nil, err
+	}
+	l, err := decodeLocation(val)
+	if err != nil {
+		return nil, corruptKey(key, err)
+	}
+	val, err = db.openPacked(b, l, key)
+	if err != nil {
+		return nil, corruptKey(key, err)
+	}
+	return val, nil
+}
+
+// openPacked reads and opens the value at a location.
+func (db *DB) openPacked(b *base, l location, key []byte) ([]byte, error) {
+	sealed, err := b.packs.read(b.set, l)
+	if err != nil {
+		return nil, err
+	}
+	return db.sealer.open(sealed[saltSize+8:saltSize+8], sealed, key) // in place
+}
