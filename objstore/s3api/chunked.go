@@ -127,8 +127,16 @@ func (c *chunked) finish() error {
 	if err := c.readTrailers(); err != nil {
 		return err
 	}
+	switch _, err := c.r.ReadByte(); {
+	case err == nil:
+		return errBehind()
+	case !errors.Is(err, io.EOF):
+		return err
+	}
 	return io.EOF
 }
+
+func errBehind() error { return errChunks("there is something behind the last chunk") }
 
 // readTrailers reads the headers behind the last chunk and the empty line that ends the body.
 func (c *chunked) readTrailers() error {
@@ -145,7 +153,7 @@ func (c *chunked) readTrailers() error {
 		}
 		name, value, ok := strings.Cut(line, ":")
 		if name = strings.ToLower(name); !ok || !c.trailing || len(c.trailers) >= maxTrailers {
-			return errChunks("there is something behind the last chunk")
+			return errBehind()
 		}
 		c.trailers[name] = strings.TrimSpace(value)
 	}

@@ -64,9 +64,6 @@ func copyObject(h *Handler, q *request) (*response, error) {
 	if err := checkInPlace(q, b, from, head); err != nil {
 		return nil, err
 	}
-	if in.Metadata == nil && in.ContentType == "" { // kept, of the source
-		in.ContentType = head.ContentType
-	}
 	u := kms.ObjectUse{Operation: kms.OpCopyObject, SourceBucket: from.bucket, SourceKey: from.key, Inherited: !has(q.Header, headerSSE)}
 	o, err := h.write(q.Context(), q.bucket, q.key, func() (objstore.Object, error) { return h.Store.CopyObject(q.Context(), in) }, u, nil)
 	if err != nil {

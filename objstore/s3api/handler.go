@@ -100,7 +100,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("x-amz-request-id", id)
 	header.Set("x-amz-id-2", host)
-	p := newPatience(w, h.Patience)
+	p := newPatience(w, r, h.Patience)
 	out, err := h.serve(w, r, p)
 	if out != nil && out.object != nil {
 		defer out.object.close()

@@ -15,10 +15,15 @@ type patience struct {
 	each time.Duration
 }
 
-// newPatience waits for the headers' end no more, and for nothing while the store works. A recorder of tests has no deadlines.
-func newPatience(w http.ResponseWriter, each time.Duration) *patience {
+// newPatience takes the server's limits away. A body that nobody reads is waited for no longer than one that is read; without a
+// body a deadline would end the request while the store works. A recorder of tests has no deadlines.
+func newPatience(w http.ResponseWriter, r *http.Request, each time.Duration) *patience {
 	p := &patience{http.NewResponseController(w), each}
-	_ = p.c.SetReadDeadline(time.Time{})
+	end := time.Time{}
+	if r.ContentLength != 0 {
+		end = time.Now().Add(each)
+	}
+	_ = p.c.SetReadDeadline(end)
 	_ = p.c.SetWriteDeadline(time.Time{})
 	return p
 }
@@ -41,7 +46,7 @@ func (r *patientReader) Read(b []byte) (int, error) {
 	}
 	n, err := r.r.Read(b)
 	r.left -= n
-	if err != nil {
+	if err == io.EOF { //nolint:errorlint // io.Reader's
 		_ = r.p.c.SetReadDeadline(time.Time{})
 	}
 	return n, err
