@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"context"
+	"slices"
 
 	"kmsfs/objstore"
 )
@@ -11,11 +12,13 @@ const maxBatch = 1000 // keys of one DeleteObjects
 type deleteRequest struct {
 	XMLName struct{} `xml:"Delete"`
 	Quiet   bool
-	Objects []struct {
-		Key       string
-		VersionID string `xml:"VersionId"`
-		ETag      string
-	} `xml:"Object"`
+	Objects []deleteEntry `xml:"Object"`
+}
+
+type deleteEntry struct {
+	Key       string
+	VersionID string `xml:"VersionId"`
+	ETag      string
 }
 
 type deletedEntry struct {
@@ -47,7 +50,8 @@ func deleteObjects(h *Handler, q *request) (*response, error) {
 	if err := q.document(&in); err != nil {
 		return nil, err
 	}
-	if len(in.Objects) == 0 || len(in.Objects) > maxBatch {
+	unnamed := slices.ContainsFunc(in.Objects, func(e deleteEntry) bool { return e.Key == "" })
+	if len(in.Objects) == 0 || len(in.Objects) > maxBatch || unnamed {
 		return nil, refuse(malformedXML, "")
 	}
 	out := deleteResult{}
