@@ -131,7 +131,7 @@ func (h *Handler) sourceOf(q *request, from source) (objstore.Object, objstore.B
 		}
 	}
 	if err := readCondition(conditions, o); err != nil {
-		return o, b, refuse(preconditionFailed, "", pair{"Condition", headerSource + "-If-"})
+		return o, b, refuse(preconditionFailed, "") // also where a read would be answered "not modified"
 	}
 	return o, b, nil
 }

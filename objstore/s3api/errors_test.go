@@ -54,6 +54,6 @@ func TestOwnText(t *testing.T) {
 
 func TestErrorBodyIsXML(t *testing.T) {
 	a := answer{row: row{400, "a<b"}, code: "X", extra: []pair{{"Key", "&\x01"}}}
-	require.Equal(t, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<Error><Code>X</Code><Message>a&lt;b</Message><Key>&amp;&#1;</Key><Resource>/r</Resource>`+
+	require.Equal(t, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<Error><Code>X</Code><Message>a&lt;b</Message><Key>&amp;`+"\uFFFD"+`</Key><Resource>/r</Resource>`+
 		`<RequestId>i</RequestId><HostId>h</HostId></Error>`, string(a.body("/r", "i", "h")))
 }

@@ -1,12 +1,12 @@
 package s3api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -154,14 +154,18 @@ func (h *Handler) note(r *http.Request, id string, a answer, err error) {
 	}
 }
 
-// body is S3's XML of an error.
+// body is S3's XML of an error. Characters that XML does not have are replaced: an error has to be readable, and is no list of keys.
 func (a answer) body(resource, id, host string) []byte {
-	b := []byte(xml.Header + "<Error>")
+	var b bytes.Buffer
+	b.WriteString(xml.Header + "<Error>")
 	for _, e := range append([]pair{{"Code", string(a.code)}, {"Message", a.text}}, append(a.extra,
 		pair{"Resource", resource}, pair{"RequestId", id}, pair{"HostId", host})...) {
-		b = fmt.Appendf(b, "<%s>%s</%s>", e.name, escapeXML(e.value), e.name)
+		b.WriteString("<" + e.name + ">")
+		_ = xml.EscapeText(&b, []byte(e.value)) // a bytes.Buffer does not fail
+		b.WriteString("</" + e.name + ">")
 	}
-	return append(b, "</Error>"...)
+	b.WriteString("</Error>")
+	return b.Bytes()
 }
 
 // serve verifies the signature and does the operation that r asks for.
@@ -173,8 +177,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p *patience) (*r
 	}
 	defer q.wipe()
 	q.patient = p
-	if owner := r.Header.Get("x-amz-expected-bucket-owner"); owner != "" && owner != h.Account {
-		return nil, refuse(accessDenied, "")
+	for _, name := range []string{"x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"} {
+		if owner := r.Header.Get(name); owner != "" && owner != h.Account {
+			return nil, refuse(accessDenied, "")
+		}
 	}
 	op, err := h.operation(q)
 	if err != nil {

@@ -99,6 +99,7 @@ func kmsRows() []kmsRow {
 func TestKMSErrors(t *testing.T) {
 	for _, row := range kmsRows() {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			d := newDoor(t)
 			id := d.key(row.key)
 			if row.only != "PUT" {

@@ -3,6 +3,7 @@ package s3api
 import (
 	"io"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -30,6 +31,17 @@ func newPatience(w http.ResponseWriter, r *http.Request, each time.Duration) *pa
 
 // renew gives the client time to take the next step.
 func (p *patience) renew() { _ = p.c.SetWriteDeadline(time.Now().Add(p.each)) }
+
+// write sends b, and reports whether the client took it.
+func (p *patience) write(w io.Writer, b []byte) bool {
+	for part := range slices.Chunk(b, step) {
+		p.renew()
+		if _, err := w.Write(part); err != nil {
+			return false
+		}
+	}
+	return true
+}
 
 // patientReader gives the client time for each step of a body. When the body has ended nobody waits for the client: a deadline
 // that passes then would end the request.

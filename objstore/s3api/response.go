@@ -10,6 +10,9 @@ import (
 	"kmsfs/objstore"
 )
 
+// block is how many bytes of an object are read at a time: several chunks of the store, which opens them side by side.
+const block = 512 << 10
+
 // stream is a part of an object on its way to the client.
 type stream struct {
 	r      objstore.Reader
@@ -21,7 +24,10 @@ func (s *stream) close() { _ = s.r.Close() } // it only read
 
 // read reads what comes first.
 func (s *stream) read() error {
-	s.first = make([]byte, min(s.n, step))
+	if s.n == 0 {
+		return nil
+	}
+	s.first = make([]byte, min(s.n, block))
 	n, err := s.r.ReadAt(s.first, s.off)
 	if n == len(s.first) {
 		return nil
@@ -37,8 +43,7 @@ func (s *stream) send(w io.Writer, p *patience) error {
 	defer clear(s.first)
 	buf, at := s.first, s.off
 	for left := s.n; left > 0; {
-		p.renew()
-		if _, err := w.Write(buf); err != nil {
+		if !p.write(w, buf) {
 			return nil // the client is gone
 		}
 		at, left = at+int64(len(buf)), left-int64(len(buf))

@@ -107,7 +107,7 @@ func newFaulty(t *testing.T) (*door, *storetest.Fault) {
 // TestBrokenObject: a chunk that does not open is an error before the first byte, and a cut connection behind it.
 func TestBrokenObject(t *testing.T) {
 	d, f := newFaulty(t)
-	long := strings.Repeat("x", 300<<10)
+	long := strings.Repeat("x", 3<<20)
 	d.ok("PUT", "/bkt/a", long)
 	broken := &objstore.Error{Code: objstore.IntegrityError, Message: "chunk 1 was altered"}
 	f.Add(storetest.Rule{Op: "Reader.ReadAt", Err: broken})
