@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kmsfs/cmd/kmsfs/service"
 	"kmsfs/kms"
 )
 
@@ -83,6 +84,15 @@ func (r *auditRecord) moved(names map[string]bool) bool {
 	return false
 }
 
+// user is who came through a network door, by name; "" for processes of this machine.
+func (r *auditRecord) user() string {
+	switch r.AdditionalEventData.KMSFS.Via {
+	case service.ProtocolKMS, service.ProtocolS3:
+		return r.UserIdentity.Arn[strings.LastIndexByte(r.UserIdentity.Arn, '/')+1:]
+	}
+	return ""
+}
+
 func (r *auditRecord) result() string {
 	if r.ErrorCode == "" {
 		return "ok"
@@ -103,7 +113,11 @@ func (a *app) auditLine(line string) {
 	if now, _ := r.resource(); what == "" {
 		what = now
 	}
-	a.line("%s %s %s uid %d pid %d (%s, %s) %s %s", timeText(f.Time), r.EventName, r.result(), f.UID, f.PID, orDash(f.Command), orDash(f.Via), r.key(), orDash(what))
+	who := fmt.Sprintf("uid %d pid %d (%s, %s)", f.UID, f.PID, orDash(f.Command), orDash(f.Via))
+	if user := r.user(); user != "" {
+		who = fmt.Sprintf("user %s (%s)", user, f.Via)
+	}
+	a.line("%s %s %s %s %s %s", timeText(f.Time), r.EventName, r.result(), who, r.key(), orDash(what))
 }
 
 // auditUse is one line of `audit who`.
@@ -111,6 +125,7 @@ type auditUse struct {
 	Time      time.Time `json:"time"`
 	Operation string    `json:"operation"`
 	Result    string    `json:"result"`
+	User      string    `json:"user,omitempty"` // of a network door: the processes below are not his
 	UID       uint32    `json:"uid"`
 	PID       int       `json:"pid"`
 	Command   string    `json:"command"`
@@ -149,7 +164,11 @@ func (a *app) auditWho() *cobra.Command {
 func printUses(w io.Writer, uses []auditUse) {
 	table(w, "TIME\tOPERATION\tRESULT\tUID\tPID\tCOMMAND\tVIA\tKEY", func(line func(...any)) {
 		for _, u := range uses {
-			line(timeText(u.Time), u.Operation, u.Result, u.UID, u.PID, orDash(u.Command), u.Via, u.Key)
+			uid, pid := fmt.Sprint(u.UID), fmt.Sprint(u.PID)
+			if u.User != "" {
+				uid, pid = u.User, "-"
+			}
+			line(timeText(u.Time), u.Operation, u.Result, uid, pid, orDash(u.Command), u.Via, u.Key)
 		}
 	})
 }
@@ -168,7 +187,7 @@ func usesOf(dir, bucket, key string) ([]auditUse, error) {
 			return
 		}
 		f := &r.AdditionalEventData.KMSFS
-		uses = append(uses, auditUse{Time: f.Time, Operation: r.EventName, Result: r.result(), UID: f.UID, PID: f.PID, Command: f.Command,
+		uses = append(uses, auditUse{Time: f.Time, Operation: r.EventName, Result: r.result(), User: r.user(), UID: f.UID, PID: f.PID, Command: f.Command,
 			Principal: r.UserIdentity.Arn, Via: f.Via, Key: r.key(), Resource: now, Record: f.Seq})
 	})
 	return uses, err

@@ -18,6 +18,7 @@ import (
 
 	"kmsfs/kms"
 	"kmsfs/kms/sigv4"
+	"kmsfs/objstore"
 	"kmsfs/objstore/s3api"
 )
 
@@ -167,14 +168,15 @@ func (d *door) raw(length int, text string) *bufio.Reader {
 
 // TestSlowClient: who sends nothing more is answered and cut off, and nothing of his is there.
 func TestSlowClient(t *testing.T) {
-	d := newDoorWith(t, kms.Options{}, s3api.Options{Patience: 300 * time.Millisecond})
+	d := newDoorWith(t, kms.Options{}, s3api.Options{Patience: time.Second})
 	resp, err := http.ReadResponse(d.raw(1000, "half"), nil)
 	require.NoError(t, err)
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.Equal(t, 400, resp.StatusCode)
 	require.Contains(t, string(body), "<Code>RequestTimeout</Code>")
-	require.Equal(t, 404, d.do("HEAD", "/bkt/a", "").status)
+	_, err = d.store.HeadObject(t.Context(), "bkt", "a", "")
+	require.ErrorIs(t, err, objstore.NoSuchKey)
 }
 
 // TestLengths: what is too long is refused before it comes, and a length there has to be.

@@ -278,9 +278,9 @@ func TestNotImplemented(t *testing.T) {
 	const multipart = "Multipart uploads are not implemented yet. Send objects of up to 5 GiB by PutObject: aws configure set default.s3.multipart_threshold 5GB"
 	for request, text := range map[string]string{
 		"POST /bkt/a?uploads": multipart, "PUT /bkt/a?partNumber=1&uploadId=x": multipart, "GET /bkt?uploads": multipart,
-		"GET /bkt?acl": "GET of a bucket with ?acl is not implemented.", "PUT /bkt/a?tagging": "PUT of a object with ?tagging is not implemented.",
-		"GET /bkt?policy": "GET of a bucket with ?policy is not implemented.", "PUT /bkt?lifecycle": "PUT of a bucket with ?lifecycle is not implemented.",
-		"POST /bkt": "POST of a bucket is not implemented.", "PATCH /bkt/a": "PATCH of a object is not implemented.",
+		"GET /bkt?acl": "GET ?acl of a bucket is not implemented.", "PUT /bkt/a?tagging": "PUT ?tagging of an object is not implemented.",
+		"GET /bkt?policy": "GET ?policy of a bucket is not implemented.", "PUT /bkt?lifecycle": "PUT ?lifecycle of a bucket is not implemented.",
+		"POST /bkt": "POST of a bucket is not implemented.", "PATCH /bkt/a": "PATCH of an object is not implemented.",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		d.refused(d.do(method, path, ""), 501, "NotImplemented", text)

@@ -9,9 +9,9 @@ import (
 
 // The levels of a path.
 const (
-	levelService = "service"
-	levelBucket  = "bucket"
-	levelObject  = "object"
+	levelService = "the service"
+	levelBucket  = "a bucket"
+	levelObject  = "an object"
 )
 
 // route is one operation: what is asked for by method, level of the path and sub-resource in the query.
@@ -83,7 +83,7 @@ func (h *Handler) operation(q *request) (operation, error) {
 			"aws configure set default.s3.multipart_threshold 5GB")
 	}
 	if sub != "" {
-		sub = " with ?" + sub
+		sub = " ?" + sub
 	}
-	return nil, refuse(notImplemented, fmt.Sprintf("%s of a %s%s is not implemented.", q.Method, q.level(), sub))
+	return nil, refuse(notImplemented, fmt.Sprintf("%s%s of %s is not implemented.", q.Method, sub, q.level()))
 }
