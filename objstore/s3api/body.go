@@ -17,7 +17,7 @@ import (
 const (
 	maxObject = 5 << 30 // bytes of one PutObject
 	maxXML    = 2 << 20 // bytes of a document: a thousand of the longest keys
-	algorithm = "STREAMING-"
+	streaming = "STREAMING-"
 )
 
 // check is a hash that a body has to have.
@@ -71,7 +71,7 @@ func (q *request) body() (r io.Reader, sum *checksum, err error) {
 	}
 	r = &patientReader{p: q.patient, r: q.Body}
 	var trailer func(string) string
-	if strings.HasPrefix(q.payload, algorithm) {
+	if strings.HasPrefix(q.payload, streaming) {
 		chunks := newChunked(r, size, strings.HasSuffix(q.payload, "-TRAILER"), q.signature)
 		r, trailer = chunks, chunks.trailer
 	}
@@ -83,7 +83,7 @@ func (q *request) body() (r io.Reader, sum *checksum, err error) {
 
 // size is how many bytes the decoded body has.
 func (q *request) size() (int64, error) {
-	if strings.HasPrefix(q.payload, algorithm) {
+	if strings.HasPrefix(q.payload, streaming) {
 		text := q.Header.Get("x-amz-decoded-content-length")
 		n, err := strconv.ParseInt(text, 10, 64)
 		if text == "" || err != nil || n < 0 {

@@ -101,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("x-amz-request-id", id)
 	header.Set("x-amz-id-2", host)
 	p := newPatience(w, r, h.Patience)
-	out, err := h.serve(w, r, p)
+	name, out, err := h.serve(w, r, p)
 	if out != nil && out.object != nil {
 		defer out.object.close()
 	}
@@ -117,18 +117,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.renew()
 	if err != nil {
-		h.fail(w, r, id, host, err)
+		a := answerFor(err)
+		h.note(r, id, name, a, err)
+		fail(w, r, id, host, a)
 		return
 	}
 	if err := out.write(w, r.Method, p); err != nil {
-		h.Logger.Error("an object could not be sent to its end", "request", id, "path", r.URL.Path, "error", err)
+		h.Logger.Error("an object could not be sent to its end", "request", id, "operation", name, "error", err)
 	}
 }
 
 // fail answers an error.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, id, host string, err error) {
-	a := answerFor(err)
-	h.note(r, id, a, err)
+func fail(w http.ResponseWriter, r *http.Request, id, host string, a answer) {
 	for _, e := range a.extra {
 		if e.name == "ActualObjectSize" {
 			w.Header().Set("Content-Range", "bytes */"+e.value)
@@ -144,11 +144,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, id, host string, 
 }
 
 // note logs what no other record has: trouble, and strangers.
-func (h *Handler) note(r *http.Request, id string, a answer, err error) {
+func (h *Handler) note(r *http.Request, id, operation string, a answer, err error) {
 	_, stranger := sigv4.CodeOf(err)
 	switch {
 	case a.status >= http.StatusInternalServerError && a.code != notImplemented:
-		h.Logger.Error("S3 request failed", "request", id, "method", r.Method, "path", r.URL.Path, "error", err)
+		h.Logger.Error("S3 request failed", "request", id, "operation", operation, "error", err)
 	case stranger:
 		h.Logger.Warn("S3 request refused", "request", id, "from", r.RemoteAddr, "reason", err)
 	}
@@ -168,27 +168,27 @@ func (a answer) body(resource, id, host string) []byte {
 	return b.Bytes()
 }
 
-// serve verifies the signature and does the operation that r asks for.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p *patience) (*response, error) {
+// serve verifies the signature and does the operation that r asks for, whose name it answers.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p *patience) (string, *response, error) {
 	q, user, err := h.authenticate(r)
 	if err != nil {
 		w.Header().Set("Connection", "close") // strangers hold no connections
-		return nil, err
+		return "", nil, err
 	}
 	defer q.wipe()
 	q.patient = p
 	for _, name := range []string{"x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"} {
 		if owner := r.Header.Get(name); owner != "" && owner != h.Account {
-			return nil, refuse(accessDenied, "")
+			return "", nil, refuse(accessDenied, "")
 		}
 	}
-	op, err := h.operation(q)
+	to, err := h.route(q)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	q.Request = r.WithContext(kms.WithCaller(r.Context(), httpdoor.Caller(r, h.Account, user, Via)))
-	out, err := op(h, q)
-	return out, q.locate(err)
+	out, err := to.do(h, q)
+	return to.name, out, q.locate(err)
 }
 
 // authenticate reads what r is about and who sent it.
@@ -206,7 +206,7 @@ func (h *Handler) authenticate(r *http.Request) (*request, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if strings.HasPrefix(q.payload, "STREAMING-AWS4-HMAC-SHA256-") {
+	if q.payload == sigv4.StreamingPayload || q.payload == sigv4.StreamingPayloadTrailer {
 		q.signature = signature
 	} else {
 		signature.Wipe()

@@ -65,8 +65,8 @@ func (q *request) level() string {
 	return levelObject
 }
 
-// operation finds what a request asks for.
-func (h *Handler) operation(q *request) (operation, error) {
+// route finds what a request asks for.
+func (h *Handler) route(q *request) (route, error) {
 	sub := ""
 	for _, name := range subresources() {
 		if q.query.Has(name) {
@@ -76,14 +76,14 @@ func (h *Handler) operation(q *request) (operation, error) {
 	}
 	i := slices.IndexFunc(h.routes, func(r route) bool { return r.method == q.Method && r.level == q.level() && r.sub == sub })
 	if i >= 0 {
-		return h.routes[i].do, nil
+		return h.routes[i], nil
 	}
 	if strings.HasPrefix(sub, "upload") || sub == "partNumber" {
-		return nil, refuse(notImplemented, "Multipart uploads are not implemented yet. Send objects of up to 5 GiB by PutObject: "+
+		return route{}, refuse(notImplemented, "Multipart uploads are not implemented yet. Send objects of up to 5 GiB by PutObject: "+
 			"aws configure set default.s3.multipart_threshold 5GB")
 	}
 	if sub != "" {
 		sub = " ?" + sub
 	}
-	return nil, refuse(notImplemented, fmt.Sprintf("%s%s of %s is not implemented.", q.Method, sub, q.level()))
+	return route{}, refuse(notImplemented, fmt.Sprintf("%s%s of %s is not implemented.", q.Method, sub, q.level()))
 }
