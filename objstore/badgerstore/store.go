@@ -62,6 +62,7 @@ type Store struct {
 	pins      map[*pin]struct{}        // states whose ciphertext has to stay
 	closing   bool                     // no backup begins any more
 	garbage   map[seal.ContentID]int64 // bytes of a content that no version uses, estimated
+	dust      map[seal.ContentID]int64 // bytes of dead slots that are not worth a punch each
 	removed   []seal.ContentID         // contents whose garbage record can go
 	counter   map[string]*counter
 	// leftDrafts are files whose last Close could not make what was fsynced their content.
@@ -81,7 +82,7 @@ type Store struct {
 // Open opens the store in dir, or makes it. Nobody else may have it open (ErrLocked). What was fsynced or closed
 // before a crash is recovered. SetKMS has to follow before the first object is read or written.
 //
-// Errors: ErrLocked, ErrNewerFormat, ErrWrongKey, ErrNotStore, kv's for a damaged database.
+// Errors: ErrLocked, ErrNewerFormat, ErrOlderFormat, ErrWrongKey, ErrNotStore, kv's for a damaged database.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -93,7 +94,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, log: o.Logger, lock: lf,
 		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]objstore.BucketUsage{},
-		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{},
+		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{}, dust: map[seal.ContentID]int64{},
 		pins: map[*pin]struct{}{}, condemned: map[seal.ContentID]bool{}, leftDrafts: map[objstore.Ino]bool{},
 		counter: map[string]*counter{}, sweeps: make(chan seal.ContentID, 64),
 	}

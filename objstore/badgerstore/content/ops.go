@@ -24,7 +24,7 @@ type File interface {
 	Datasync() error
 	// StartWriteback asks the kernel to begin writing dirty pages of the range, and does not wait for them.
 	StartWriteback(off, n int64) error
-	// Punch frees the blocks of a range; it reads as zeros, and the size stays.
+	// Punch frees the whole blocks of a range; they read as zeros, and the size stays.
 	Punch(off, n int64) error
 	// Truncate sets the size.
 	Truncate(size int64) error

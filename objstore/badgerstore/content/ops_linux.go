@@ -62,7 +62,16 @@ func (f osFile) StartWriteback(off, n int64) error {
 	return f.wrap("sync_file_range", unix.SyncFileRange(f.fd(), off, n, unix.SYNC_FILE_RANGE_WRITE))
 }
 
+// diskBlock is what the common file systems free space in. Where theirs is larger, they zero what is not a whole one.
+const diskBlock = 4096
+
+// Punch leaves parts of blocks as they are: zeroing them frees nothing, and may have to read them first.
 func (f osFile) Punch(off, n int64) error {
+	end := (off + n) / diskBlock * diskBlock
+	off = (off + diskBlock - 1) / diskBlock * diskBlock
+	if n = end - off; n <= 0 {
+		return nil
+	}
 	return f.wrap("fallocate", retry(func() error {
 		return unix.Fallocate(f.fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 	}))

@@ -9,7 +9,7 @@ import (
 
 // ReadAt fills p from the beginning of slot on; p may span consecutive slots. [ErrMissing] when there is no such
 // file or it ends before slot, [ErrShort] when it ends within p; any other error is the disk's. Punched slots
-// read as zeros.
+// read as zeros but for their parts of blocks that have others, too.
 func (d *Dir) ReadAt(id [16]byte, slotSize int, slot uint64, p []byte) error {
 	off, err := offset(id, slotSize, slot)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 // Punch gives the blocks of n slots from first on back to the disk. Slots that are no multiple of the file
-// system's block leave their part of the first and last block zeroed but allocated, so one long range frees more
-// than its slots one by one. It is not synced: after power loss the bytes may be back.
+// system's block leave their part of the first and last block as it was, so one long range frees more than its slots
+// one by one. It is not synced: after power loss the bytes may be back.
 func (d *Dir) Punch(id [16]byte, slotSize int, first, n uint64) error {
 	off, err := offset(id, slotSize, first)
 	if err != nil {
