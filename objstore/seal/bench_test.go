@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var benchSizes = []int{100, 4 << 10, ChunkSize}
+var benchSizes = []int{100, ChunkSize, 64 << 10}
 
 func BenchmarkSeal(b *testing.B) {
 	for _, layers := range layerCases {
@@ -21,6 +21,21 @@ func BenchmarkSeal(b *testing.B) {
 					c.Seal(room, plain, ContentID{}, 1, 2)
 				}
 			})
+		}
+	}
+}
+
+// BenchmarkSealBatch seals a MiB of chunks.
+func BenchmarkSealBatch(b *testing.B) {
+	c := newTestCipher(b, 1)
+	plain, dst := make([]byte, ChunkSize), make([]byte, 0, SlotSize(1))
+	const chunks = 1 << 20 / ChunkSize
+	b.SetBytes(1 << 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		batch := c.Batch(chunks)
+		for k := range uint64(chunks) {
+			batch.Seal(dst, plain, ContentID{}, k, k)
 		}
 	}
 }

@@ -83,6 +83,10 @@ func (c *Cipher) Overhead() int { return len(c.layers) * LayerOverhead }
 // Seal appends the sealed chunk to dst and returns the result; dst must not overlap plaintext. With enough
 // capacity in dst nothing is allocated. Sealing twice gives different bytes. It panics after Wipe.
 func (c *Cipher) Seal(dst, plaintext []byte, id ContentID, slot, index uint64) []byte {
+	return c.seal(dst, plaintext, id, slot, index, nil)
+}
+
+func (c *Cipher) seal(dst, plaintext []byte, id ContentID, slot, index uint64, b *Batch) []byte {
 	c.mustHaveKeys()
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
@@ -96,7 +100,7 @@ func (c *Cipher) Seal(dst, plaintext []byte, id ContentID, slot, index uint64) [
 			start -= nonceSize
 			out = out[:start]
 		}
-		out = l.key.seal(out, plaintext, aad)
+		out = l.key.seal(out, plaintext, aad, b.draw())
 	}
 	return out
 }

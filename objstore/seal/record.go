@@ -28,7 +28,7 @@ func (r *RecordCipher) Overhead() int { return LayerOverhead }
 // Seal appends the sealed record to dst. The associated data aad is bound to it but not contained: table and key.
 // dst must not overlap plaintext or aad.
 func (r *RecordCipher) Seal(dst, plaintext, aad []byte) []byte {
-	return r.key.seal(dst, plaintext, aad)
+	return r.key.seal(dst, plaintext, aad, nil)
 }
 
 // Open appends the plaintext of a sealed record to dst. A refusal wraps [ErrAuth].

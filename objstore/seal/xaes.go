@@ -52,12 +52,17 @@ func double(b *[aes.BlockSize]byte) {
 	b[len(b)-1] = b[len(b)-1]<<1 ^ 0x87&-msb
 }
 
-// seal appends nonce, ciphertext and tag of plaintext, which may lie at its place in dst already.
-func (x *xaes) seal(dst, plaintext, aad []byte) []byte {
+// seal appends nonce, ciphertext and tag of plaintext, which may lie at its place in dst already. suffix is the random half of
+// the nonce, used nowhere else; nil: it is drawn here.
+func (x *xaes) seal(dst, plaintext, aad, suffix []byte) []byte {
 	w := x.writerKey()
 	n := len(dst)
 	dst = append(slices.Grow(dst, len(plaintext)+LayerOverhead), w.prefix[:]...)[:n+nonceSize]
-	rand.Read(dst[n+prefixSize:]) // never fails: it ends the program instead
+	if suffix == nil {
+		rand.Read(dst[n+prefixSize:]) // never fails: it ends the program instead
+	} else {
+		copy(dst[n+prefixSize:], suffix)
+	}
 	return w.aead.Seal(dst, dst[n+prefixSize:], plaintext, aad)
 }
 

@@ -67,13 +67,13 @@ func TestXAESAccumulated(t *testing.T) {
 // Nonces of one writer differ, and a new prefix is drawn when the old one is used up.
 func TestWriterPrefixIsReplaced(t *testing.T) {
 	x := newXAES(make([]byte, keySize), 1)
-	first := x.seal(nil, nil, nil)
-	second := x.seal(nil, nil, nil)
+	first := x.seal(nil, nil, nil, nil)
+	second := x.seal(nil, nil, nil, nil)
 	require.Equal(t, first[:prefixSize], second[:prefixSize])
 	require.NotEqual(t, first[:nonceSize], second[:nonceSize])
 
 	x.writer.Load().seals.Store(sealsPerPrefix)
-	third := x.seal(nil, nil, nil)
+	third := x.seal(nil, nil, nil, nil)
 	require.NotEqual(t, first[:prefixSize], third[:prefixSize])
 	for _, sealed := range [][]byte{first, second, third} {
 		_, err := x.open(nil, sealed, nil)
