@@ -8,7 +8,7 @@ import (
 const copyAtOnce = 64 << 20
 
 // copyBuffer is the size of one read and write where chunks cannot be shared, in bytes.
-const copyBuffer = 16 * chunkSize
+const copyBuffer = 1 << 20
 
 // CopyRange is copy_file_range(2): it returns how much was copied, which may be less than length. Whole chunks are
 // shared where both files are under one data key.

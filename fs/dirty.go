@@ -353,7 +353,7 @@ func (f *FS) evict(ctx context.Context) error {
 
 // evictionBatch is how many chunks more than needed an eviction writes, so that not every write evicts and so that all
 // processors have something to do.
-const evictionBatch = 32
+const evictionBatch = 2 << 20 / chunkSize
 
 // evictChunks writes those of list that are dirty and lets go all that the file still has.
 func (i *inode) evictChunks(list []*chunk) error {

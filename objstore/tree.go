@@ -6,7 +6,7 @@ import (
 )
 
 // ChunkSize is the unit of encryption: plaintext bytes of every chunk but the last of a file.
-const ChunkSize = 64 << 10
+const ChunkSize = 4 << 10
 
 // MaxName is the longest name of a directory entry, in bytes.
 const MaxName = 255

@@ -35,6 +35,7 @@ func hints() []advice {
 		{service.OtherKMS, "correct kms.provider and kms.endpoint; if that KMS has moved, set kms.provider-moved = true once"},
 		{service.NoKeyring, "put kmsfs.keyring back into {store} from a backup of the store; without it the root key opens nothing, and the data is lost"},
 		{service.OpenRootKey, "chmod 600 {store}.key, and make a new store if someone else may have read it"},
+		{service.OlderFormat, "copy its files out of a mount by the kmsfs version that wrote it, and into a new store"},
 		{service.NewerFormat, "use the kmsfs version that wrote the store, or a later one"},
 		{service.NoFUSE, "as root: modprobe fuse, and chmod 666 /dev/fuse for other users; in a container: --device /dev/fuse --cap-add SYS_ADMIN; without root install fuse3"},
 		{service.NoDaemon, "look into {store}.log; `kmsfs mount` starts a daemon"},

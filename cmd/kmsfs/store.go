@@ -41,7 +41,7 @@ func (o *owned) Close() error {
 
 // openStore opens the store at path, and makes it with its root key when create is set and there is none.
 //
-// Errors: NoStore, NoRootKey, WrongRootKey, OpenRootKey, NoKeyring, NewerFormat, Busy of package service.
+// Errors: NoStore, NoRootKey, WrongRootKey, OpenRootKey, NoKeyring, NewerFormat, OlderFormat, Busy of package service.
 func openStore(path string, c *Config, create bool, log *slog.Logger) (*owned, error) {
 	exists, err := storeExists(path)
 	if err != nil {
@@ -198,6 +198,7 @@ func storeError(err error) error {
 	for from, to := range map[error]service.Code{
 		badgerstore.ErrLocked:      service.Busy,
 		badgerstore.ErrNewerFormat: service.NewerFormat,
+		badgerstore.ErrOlderFormat: service.OlderFormat,
 		badgerstore.ErrWrongKey:    service.WrongRootKey,
 		badgerstore.ErrNotStore:    service.BadRequest,
 		badgerstore.ErrNotEmpty:    service.BadRequest,

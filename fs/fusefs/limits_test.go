@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"kmsfs/objstore"
 )
 
 func TestNamesAreUpTo255Bytes(t *testing.T) {
@@ -101,7 +103,7 @@ func TestSparseTebibyte(t *testing.T) {
 
 func (m *mounted) requireTebibyte(t *testing.T, name string) {
 	t.Helper()
-	const size, chunk = 1 << 40, 1 << 16
+	const size, chunk = 1 << 40, objstore.ChunkSize
 	var st stat
 	require.NoError(t, st.lstat(m.path(name)))
 	require.EqualValues(t, size, st.Size)

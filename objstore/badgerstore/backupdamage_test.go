@@ -220,7 +220,7 @@ func TestBackupCancelled(t *testing.T) {
 	for range 30 {
 		c.change(t)
 	}
-	_, err := r.PutObject(t.Context(), objstore.PutInput{Bucket: changerBucket, Key: "large", Body: bytes.NewReader(random(60 * chunk))})
+	_, err := r.PutObject(t.Context(), objstore.PutInput{Bucket: changerBucket, Key: "large", Body: bytes.NewReader(random(4 << 20))})
 	require.NoError(t, err)
 	r.SetBackupPack(300 << 10)
 	ctx, cancel := context.WithCancel(t.Context())

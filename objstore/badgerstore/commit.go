@@ -18,7 +18,11 @@ func (f *file) Commit(ctx context.Context, c objstore.AttrChange) (*objstore.Nod
 	if f.src == nil {
 		return nil, fail(objstore.InvalidArgument, "the file was not begun")
 	}
-	env, err := f.settle(ctx, commitInline)
+	inline := 0
+	if f.size <= commitInline { // part of a larger file is better written to the content file than to the journal and the tables
+		inline = commitInline
+	}
+	env, err := f.settle(ctx, inline)
 	if err != nil {
 		return nil, wrap("Commit", err)
 	}
@@ -210,24 +214,17 @@ func (t *txn) free(f *file, kept bool) (punch []extent, err error) {
 	return punch, nil
 }
 
-// alone reports that no record has begun to use the content since the session began but this file's own, and no reader has
-// it open.
+// alone reports that nobody can have the slots that free gives up: no reader has the content open, no record but this file's
+// own has begun to use it since the session began, and, where the version before goes, none had before.
 func (t *txn) alone(f *file, kept bool) (bool, error) {
 	if f.session.shared || !t.condemn(f.src.id, 1) {
 		return false, nil
 	}
+	if kept { // only slots of this session go
+		return true, nil
+	}
 	n, err := countRefs(t, f.src.id)
-	want := f.session.refs
-	if kept {
-		want++
-	}
-	if want == 0 {
-		want = 1 // a new content: the inode's own
-	}
-	if !kept {
-		want = 1
-	}
-	return n <= want && n < maxCountedRefs, err
+	return n <= 1, err
 }
 
 // Sync makes the content survive power loss without a version.

@@ -9,9 +9,9 @@ import (
 
 const (
 	chunkSize = objstore.ChunkSize
-	// pageChunks is how many chunks one page of a map covers: 32 MiB, so that a change of one chunk in a
-	// large object rewrites a record of a few KiB at most.
-	pageChunks = 512
+	// pageChunks is how many chunks one page of a map covers: 16 MiB, so that a change of one chunk in a
+	// large object rewrites a record of a few KiB, where most of it was not written at random.
+	pageChunks = 4096
 	// inlineExtents is how many extents a version record holds itself before pages are made.
 	inlineExtents = 8
 	// smallSlot marks a slot of the data table; others are slots of the content file.
@@ -52,7 +52,8 @@ func (e extent) follows(p extent) bool {
 	return p.end() == e.index && p.tail == chunkSize && p.slot+uint64(p.count) == e.slot && !p.small() && !e.small()
 }
 
-// dropRange removes the chunks [from, to) from exts, which are ascending. It returns the rest and what was removed.
+// dropRange removes the chunks [from, to) from exts, which are ascending and which it may change. It returns the rest and
+// what was removed.
 func dropRange(exts []extent, from, to int64) (rest, removed []extent) {
 	i := firstFrom(exts, from)
 	j := i
@@ -75,7 +76,7 @@ func dropRange(exts []extent, from, to int64) (rest, removed []extent) {
 			removed = append(removed, e)
 		}
 	}
-	return slices.Replace(slices.Clone(exts), i, j, keep...), removed
+	return slices.Replace(exts, i, j, keep...), removed
 }
 
 // firstFrom is the position of the first extent that ends behind index.

@@ -22,6 +22,7 @@ type file struct {
 
 	size    int64
 	pending map[int64][]byte
+	waiting int64 // bytes of pending
 	changed bool
 	draft   bool // Sync left a record
 	session session
@@ -33,7 +34,6 @@ type session struct {
 	mark   uint64             // content slots from here on were made in the session
 	fresh  uint64             // content slots from here on were made since its last Commit
 	small  map[uint64]bool    // slots of the data table made in it; true: since its last Commit
-	refs   int                // users of the content when it began, as far as counted
 	shares int                // Store.shares of the content when it began, or after its own last commit
 	kept   bool               // the version before lives on as noncurrent
 	shared bool               // another file has taken over slots
@@ -44,7 +44,9 @@ type session struct {
 
 const (
 	// maxPending is how many chunks wait in memory for the content file: they are written there together.
-	maxPending = 8
+	maxPending = 512 << 10 / chunkSize
+	// smallWrite is how many chunks wait in memory rather than being sealed at once, when they come together.
+	smallWrite = 128 << 10 / chunkSize
 	// commitInline and syncInline are how many bytes Commit and Sync put into the database instead of the content file. For
 	// Sync it is more, since one flush of the journal makes them durable where the content file needs another.
 	commitInline = 16 << 10
@@ -133,10 +135,8 @@ func (f *file) startSession() error {
 	}
 	f.session.mark, f.session.fresh = mark, mark
 	f.session.shares = f.s.shares(f.src.id)
-	if f.session.refs, err = f.s.countRefs(f.src.id); err == nil {
-		f.session.small = map[uint64]bool{}
-	}
-	return err
+	f.session.small = map[uint64]bool{}
+	return nil
 }
 
 // closeInode counts a File less; an inode without names goes with the last one.
@@ -225,10 +225,7 @@ func (f *file) Allocated() int64 {
 			src.mu.Unlock()
 		}
 	}
-	for _, p := range f.pending {
-		n += int64(len(p))
-	}
-	return n
+	return n + f.waiting
 }
 
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
@@ -299,9 +296,7 @@ func (f *file) Close() error {
 		err = f.s.promoteDraft(f.ino)
 		f.s.noteDraft(f.ino, err != nil)
 	}
-	for _, b := range f.pending {
-		kms.Wipe(b)
-	}
+	f.unpendAll()
 	if f.old != nil {
 		f.s.abandon(f.old, false)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // storeVersion is the version of the store's layout that this program writes and the only one it opens.
-const storeVersion = 1
+const storeVersion = 2
 
 // The header is kept twice, so that one damaged file does not close the store.
 var headerNames = [2]string{"kmsfs.store", "kmsfs.store.copy"}
@@ -24,6 +24,8 @@ var headerNames = [2]string{"kmsfs.store", "kmsfs.store.copy"}
 var (
 	// ErrNewerFormat: a later release wrote the store.
 	ErrNewerFormat = errors.New("the store was written by a newer kmsfs")
+	// ErrOlderFormat: the store is from before a change of the format that this program has no reader for.
+	ErrOlderFormat = errors.New("the store was written by an older kmsfs, in a format that is no longer read")
 	// ErrWrongKey: the secret is not the one that the store was made with.
 	ErrWrongKey = errors.New("the root key and its keyring do not belong to this store")
 	// ErrLocked: another process has the store open.
@@ -82,7 +84,7 @@ func openHeader(dir string, secret []byte, newID string) (id string, err error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	found, newer, missing := 0, 0, 0
+	found, other, missing := 0, 0, 0
 	var good header
 	for _, name := range headerNames {
 		b, err := os.ReadFile(filepath.Join(dir, name))
@@ -99,23 +101,31 @@ func openHeader(dir string, secret []byte, newID string) (id string, err error) 
 			good = h
 			found++
 		case ok && h.version > storeVersion:
-			newer = h.version
+			other = h.version
 		}
 	}
 	switch {
 	case found > 0 && good.version != storeVersion:
-		return "", fmt.Errorf("%s: format %d, this program knows %d: %w", dir, good.version, storeVersion, ErrNewerFormat)
+		return "", otherFormat(dir, good.version)
 	case found == len(headerNames):
 		_ = os.Remove(filepath.Join(dir, restoringName)) // a restore was cut short behind its last write
 		return good.id, nil
 	case found > 0:
 		return good.id, writeHeader(dir, good)
-	case newer > 0:
-		return "", fmt.Errorf("%s: format %d, this program knows %d: %w", dir, newer, storeVersion, ErrNewerFormat)
+	case other > 0:
+		return "", otherFormat(dir, other)
 	case missing == len(headerNames):
 		return initHeader(dir, secret, newID)
 	}
 	return "", fmt.Errorf("%s: %w", dir, ErrWrongKey)
+}
+
+func otherFormat(dir string, version int) error {
+	err := ErrNewerFormat
+	if version < storeVersion {
+		err = ErrOlderFormat
+	}
+	return fmt.Errorf("%s: format %d, this program knows %d: %w", dir, version, storeVersion, err)
 }
 
 // initHeader refuses a directory with files in it: they are somebody's.

@@ -10,6 +10,7 @@ import (
 type liveMap struct {
 	pages map[int64]*livePage
 	load  func(pageRef) ([]extent, error)
+	total int64 // plaintext bytes of all chunks
 }
 
 type livePage struct {
@@ -24,6 +25,7 @@ func newLiveMap(m chunkMap, load func(pageRef) ([]extent, error)) *liveMap {
 	l := &liveMap{pages: map[int64]*livePage{}, load: load}
 	for _, p := range m.pages {
 		l.pages[p.index] = &livePage{ref: p}
+		l.total += p.bytes
 	}
 	for _, e := range m.inline {
 		l.add(e)
@@ -41,6 +43,7 @@ func (l *liveMap) page(index int64) (*livePage, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.total += bytesOf(exts) - p.ref.bytes
 	p.exts, p.loaded = exts, true
 	return p, nil
 }
@@ -64,6 +67,18 @@ func (l *liveMap) put(e extent) (removed []extent, err error) {
 	return removed, err
 }
 
+// putAll is put for each of list.
+func (l *liveMap) putAll(list []extent) (removed []extent, err error) {
+	for _, e := range list {
+		gone, err := l.put(e)
+		removed = append(removed, gone...)
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
 // add maps chunks that are holes now, page by page.
 func (l *liveMap) add(e extent) {
 	for e.count > 0 {
@@ -78,6 +93,7 @@ func (l *liveMap) add(e extent) {
 			l.pages[index] = p
 		}
 		p.exts, p.dirty = insert(p.exts, part), true
+		l.total += part.bytes()
 		if part.count == e.count {
 			return
 		}
@@ -96,6 +112,7 @@ func (l *liveMap) drop(from, to int64) (removed []extent, err error) {
 		if len(gone) > 0 {
 			p.exts, p.dirty = rest, true
 			removed = append(removed, gone...)
+			l.total -= bytesOf(gone)
 		}
 	}
 	return removed, nil
@@ -140,17 +157,7 @@ func (l *liveMap) next(i int64) (e extent, ok bool, err error) {
 }
 
 // bytes is the plaintext size of all chunks.
-func (l *liveMap) bytes() int64 {
-	var n int64
-	for _, p := range l.pages {
-		if p.loaded {
-			n += bytesOf(p.exts)
-		} else {
-			n += p.ref.bytes
-		}
-	}
-	return n
-}
+func (l *liveMap) bytes() int64 { return l.total }
 
 // inline gives all extents when they are few enough to stand in a version record. ok is false when they are not, or when
 // a page was never loaded.

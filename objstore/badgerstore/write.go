@@ -1,7 +1,6 @@
 package badgerstore
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -63,10 +62,7 @@ func (f *file) renew(ctx context.Context, enc objstore.Encryption, empty bool) e
 
 // forget drops all content that is not stored yet.
 func (f *file) forget() {
-	for i, b := range f.pending {
-		kms.Wipe(b)
-		delete(f.pending, i)
-	}
+	f.unpendAll()
 	f.size = 0
 }
 
@@ -126,71 +122,125 @@ func (f *file) WriteChunks(index int64, data []byte) error {
 }
 
 func (f *file) takeChunks(index, n int64, data []byte) error {
-	if n <= 2 {
-		for k := range n {
-			f.unpend(index + k)
-			f.pending[index+k] = bytes.Clone(data[k*chunkSize : min(int64(len(data)), (k+1)*chunkSize)])
+	list := pieces(index, data)
+	if n > smallWrite {
+		for _, p := range list {
+			f.unpend(p.index)
 		}
-		if len(f.pending) > maxPending {
-			return f.spill()
-		}
-		return nil
+		return f.seal(list)
 	}
-	for k := range n {
-		f.unpend(index + k)
+	for _, p := range list {
+		f.pend(p)
 	}
-	return f.seal(index, int(n), func(k int) []byte { return data[k*chunkSize : min(len(data), (k+1)*chunkSize)] })
+	if len(f.pending) > maxPending {
+		return f.spill()
+	}
+	return nil
+}
+
+// piece is the plaintext of one chunk.
+type piece struct {
+	index int64
+	plain []byte
+}
+
+// pieces cuts data, which starts at chunk index.
+func pieces(index int64, data []byte) []piece {
+	list := make([]piece, 0, (len(data)+chunkSize-1)/chunkSize)
+	for ; len(data) > chunkSize; index++ {
+		list = append(list, piece{index, data[:chunkSize:chunkSize]})
+		data = data[chunkSize:]
+	}
+	return append(list, piece{index, data})
+}
+
+// pend keeps a copy of p's plaintext until the next spill.
+func (f *file) pend(p piece) {
+	f.unpend(p.index)
+	f.pending[p.index] = append(plainPool.Get().(*[chunkSize]byte)[:0], p.plain...)
+	f.waiting += int64(len(p.plain))
 }
 
 func (f *file) unpend(i int64) {
 	if b, ok := f.pending[i]; ok {
 		kms.Wipe(b)
 		delete(f.pending, i)
+		f.waiting -= int64(len(b))
+		plainPool.Put((*[chunkSize]byte)(b[:chunkSize]))
 	}
 }
 
-// spill seals all pending chunks into the content file.
-func (f *file) spill() error {
-	order := slices.Sorted(maps.Keys(f.pending))
-	for len(order) > 0 {
-		n := 1
-		for n < len(order) && order[n] == order[n-1]+1 && len(f.pending[order[n-1]]) == chunkSize {
-			n++
-		}
-		run := order[:n]
-		if err := f.seal(run[0], n, func(k int) []byte { return f.pending[run[k]] }); err != nil {
-			return err
-		}
-		for _, i := range run {
-			f.unpend(i)
-		}
-		order = order[n:]
+func (f *file) unpendAll() {
+	for i := range f.pending {
+		f.unpend(i)
 	}
+}
+
+// spill seals all pending chunks into the content file, with one write.
+func (f *file) spill() error {
+	if len(f.pending) == 0 {
+		return nil
+	}
+	list := make([]piece, 0, len(f.pending))
+	for _, i := range slices.Sorted(maps.Keys(f.pending)) {
+		list = append(list, piece{i, f.pending[i]})
+	}
+	if err := f.seal(list); err != nil {
+		return err
+	}
+	f.unpendAll()
 	return nil
 }
 
-// seal writes n consecutive chunks to the content file; all but the last are whole.
-func (f *file) seal(index int64, n int, plain func(k int) []byte) error {
+// seal writes chunks, which ascend, to consecutive slots of the content file.
+func (f *file) seal(list []piece) error {
 	size := f.src.slotSize()
-	tail := len(plain(n - 1))
-	buf := getBuffer(n*size - (chunkSize - tail))
+	buf := getBuffer(len(list)*size - (chunkSize - len(list[len(list)-1].plain)))
 	defer putBuffer(buf)
 	f.session.grown = true
 	f.src.mu.Lock() // until the slots are mapped: the sweep takes slots that are in no map for free
 	first, err := f.s.data.AppendWith(f.src.id, size, int64(len(buf)), func(first uint64) []byte {
-		inParallel(n, func(k int) error {
-			f.src.cipher.Seal(buf[k*size:k*size], plain(k), f.src.id, first+uint64(k), uint64(index)+uint64(k))
-			return nil
-		})
+		f.sealInto(buf, list, first)
 		return buf
 	})
 	var removed []extent
 	if err == nil {
 		f.src.appended = append(f.src.appended, dependency(f.src.id, int64(first)*int64(size), buf))
-		removed, err = f.src.m.put(extent{index, int64(n), first, uint32(tail)})
+		removed, err = f.src.m.putAll(extentsOf(list, first))
 	}
 	f.src.mu.Unlock()
-	return f.remapped(index, index+int64(n), removed, err)
+	f.replaced(removed)
+	for _, e := range extentsOf(list, first) {
+		if err == nil && f.old != nil {
+			err = f.old.drop(e.index, e.end())
+		}
+	}
+	return err
+}
+
+// sealInto fills buf with the slots from first on. A chunk that is short leaves the rest of its slot zero.
+func (f *file) sealInto(buf []byte, list []piece, first uint64) {
+	size := f.src.slotSize()
+	batch := f.src.cipher.Batch(len(list))
+	inParallel(len(list), func(k int) error {
+		slot := buf[k*size : min(len(buf), (k+1)*size)]
+		sealed := batch.Seal(slot[:0], list[k].plain, f.src.id, first+uint64(k), uint64(list[k].index))
+		clear(slot[len(sealed):])
+		return nil
+	})
+}
+
+// extentsOf is where chunks lie that were written to slots from first on.
+func extentsOf(list []piece, first uint64) (exts []extent) {
+	for k, p := range list {
+		e := extent{p.index, 1, first + uint64(k), uint32(len(p.plain))}
+		if n := len(exts); n > 0 && e.follows(exts[n-1]) {
+			exts[n-1] = join(exts[n-1], e)
+			continue
+		}
+		exts = append(exts, e)
+	}
+	return exts
 }
 
 // sealSmall makes all pending chunks values of the data table, to be stored by the next transaction.
@@ -219,11 +269,7 @@ func randomSlot() uint64 {
 
 // flush gives every pending chunk a place; up to inline bytes go into the database.
 func (f *file) flush(inline int) error {
-	total := 0
-	for _, b := range f.pending {
-		total += len(b)
-	}
-	if total <= inline {
+	if f.waiting <= int64(inline) {
 		return f.sealSmall()
 	}
 	return f.spill()
@@ -338,7 +384,7 @@ func (f *file) reseal() error {
 }
 
 // resealChunks is how many chunks are read, sealed and written together.
-const resealChunks = 16
+const resealChunks = 1 << 20 / chunkSize
 
 func (f *file) resealRun(e extent, buf []byte) error {
 	f.old.mu.Lock()
@@ -351,10 +397,10 @@ func (f *file) resealRun(e extent, buf []byte) error {
 		return err
 	}
 	if e.bytes() <= commitInline && len(f.pending) == 0 && e.count == 1 {
-		f.pending[e.index] = bytes.Clone(buf[:e.tail])
+		f.pend(piece{e.index, buf[:e.tail]})
 		return f.old.drop(e.index, e.end())
 	}
-	return f.seal(e.index, int(e.count), func(k int) []byte { return buf[k*chunkSize:][:e.length(e.index+int64(k))] })
+	return f.seal(pieces(e.index, buf[:e.bytes()]))
 }
 
 // CloneFrom shares chunks of another file, under that file's data key when this one is empty.
@@ -447,11 +493,12 @@ func (f *file) shareExtent(o *file, e extent) error {
 		_, unsaved := o.src.unsaved[e.slot]
 		o.src.mu.Unlock()
 		if unsaved {
-			plain := make([]byte, e.tail, chunkSize)
+			plain := make([]byte, e.tail)
+			defer kms.Wipe(plain)
 			if _, err := o.src.chunk(e, e.index, plain); err != nil {
 				return err
 			}
-			f.pending[e.index] = plain
+			f.pend(piece{e.index, plain})
 			return nil
 		}
 	}

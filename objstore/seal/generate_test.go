@@ -112,13 +112,16 @@ func generate() (all []vector) {
 	return append(all, generateMACs()...)
 }
 
+// longChunk is longer than what the engine seals at once today.
+const longChunk = 64 << 10
+
 func generateChunks() []vector {
 	c := chunk(100)
 	return []vector{
 		chunk(0).good("chunk_empty", "no writer makes it, every reader opens it"),
 		chunk(1).good("chunk_one_byte", "the shortest chunk"),
 		c.good("chunk", "the last chunk of a file"),
-		chunk(ChunkSize).good("chunk_full", "a full chunk"),
+		chunk(longChunk).good("chunk_full", "a full chunk"),
 		c.with(flip(0)).bad("chunk_nonce_prefix", LayerChunk, "a bit of the nonce that chooses the derived key is flipped"),
 		c.with(flip(23)).bad("chunk_nonce_suffix", LayerChunk, "a bit of the nonce under the derived key is flipped"),
 		c.with(flip(24)).bad("chunk_first_byte", LayerChunk, "a bit of the first byte of ciphertext is flipped"),
@@ -148,7 +151,7 @@ func generateLayered() []vector {
 	return []vector{
 		layered(1).good("layered_one_byte", "the shortest chunk in two layers"),
 		c.good("layered", "the last chunk of a file in two layers"),
-		layered(ChunkSize).good("layered_full", "a full chunk in two layers"),
+		layered(longChunk).good("layered_full", "a full chunk in two layers"),
 		c.with(flip(0)).bad("layered_outer_nonce", LayerOuter, "a bit of the outer nonce is flipped"),
 		c.with(flip(60)).bad("layered_ciphertext", LayerOuter, "a bit of the ciphertext is flipped"),
 		c.with(flip(-1)).bad("layered_outer_tag", LayerOuter, "a bit of the outer tag is flipped"),

@@ -1,7 +1,7 @@
 package seal
 
 // ChunkSize is the unit of encryption: plaintext bytes of every chunk but the last of a file.
-const ChunkSize = 64 << 10
+const ChunkSize = 4 << 10
 
 // Sizes in bytes of what sealing adds.
 const (

@@ -81,7 +81,7 @@ type API interface {
 
 	Check(context.Context, CheckRequest, Progress) (CheckAnswer, error)
 	GC(context.Context, Nothing) (GCAnswer, error)
-	// Backup writes one moment of the store. Errors: [Busy], [BadRequest], [NewerFormat], [WrongRootKey], [DamagedBackup].
+	// Backup writes one moment of the store. Errors: [Busy], [BadRequest], [NewerFormat], [OlderFormat], [WrongRootKey], [DamagedBackup].
 	Backup(context.Context, BackupRequest, Progress) (BackupAnswer, error)
 }
 

@@ -173,6 +173,8 @@ func BackupError(err error) error {
 		code = WrongRootKey
 	case errors.Is(err, backup.ErrNewer):
 		code = NewerFormat
+	case errors.Is(err, backup.ErrOlder):
+		code = OlderFormat
 	case errors.Is(err, backup.ErrOtherStore), errors.Is(err, backup.ErrNotBackup):
 		code = BadRequest
 	case errors.Is(err, backup.ErrNoPoint):

@@ -25,6 +25,7 @@ const (
 	OtherKMS     Code = "OtherKMS"     // the store's keys are with another provider than the one that is configured
 	NoKeyring    Code = "NoKeyring"    // the store's keyring is missing or damaged
 	NewerFormat  Code = "NewerFormat"  // a later version wrote the store
+	OlderFormat  Code = "OlderFormat"  // an earlier version wrote the store, in a format that is no longer read
 	BadMount     Code = "BadMount"     // the mount point cannot be used
 	NoFUSE       Code = "NoFUSE"       // /dev/fuse or fusermount3 is missing
 	NotPermitted Code = "NotPermitted" // the peer is neither the owner nor root
@@ -44,7 +45,7 @@ const (
 // Codes lists every code, so that tests can find a hole in a table.
 func Codes() []Code {
 	return []Code{Busy, Stale, Closing, NotDaemon, NotMounted, NoStore, NoRootKey, WrongRootKey, OpenRootKey, RootKMS, OtherKMS, NoKeyring,
-		NewerFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose,
+		NewerFormat, OlderFormat, BadMount, NoFUSE, NotPermitted, BadRequest, Unsupported, NoDaemon, BadDoor, NoDoor, NoUser, WouldLose,
 		NoBackup, DamagedBackup, Unfinished}
 }
 

@@ -130,7 +130,10 @@ func TestPackRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "page", string(plain))
 
-	binary.BigEndian.PutUint32(whole[8:], 2)
-	_, err = k.parsePack(whole)
-	require.ErrorIs(t, err, ErrNewer)
+	for v, want := range map[uint32]error{version + 1: ErrNewer, version - 1: ErrOlder} {
+		binary.BigEndian.PutUint32(whole[8:], v)
+		_, err = k.parsePack(whole)
+		require.Error(t, err)
+		require.ErrorIs(t, err, want)
+	}
 }

@@ -8,6 +8,8 @@ import (
 var (
 	// ErrNewer: a later release wrote the backup.
 	ErrNewer = errors.New("the backup was written by a newer kmsfs")
+	// ErrOlder: the backup is of a store in a format that this program has no reader for.
+	ErrOlder = errors.New("the backup was written by an older kmsfs, in a format that is no longer read")
 	// ErrWrongKey: the root key is not the one of the store that the backup is of.
 	ErrWrongKey = errors.New("the root key does not belong to this backup")
 	// ErrOtherStore: the repository has backups of another store.
@@ -31,12 +33,21 @@ type DamageError struct {
 func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %v", e.File, e.Err) }
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// damaged wraps err with the file, unless it says that a newer program is needed.
+// otherVersion is the error for a version that is not [version].
+func otherVersion(v uint32) error {
+	err := ErrNewer
+	if v < version {
+		err = ErrOlder
+	}
+	return fmt.Errorf("%w: version %d, this program knows %d", err, v, version)
+}
+
+// damaged wraps err with the file, unless it says that another program is needed.
 func damaged(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, ErrNewer) {
+	if errors.Is(err, ErrNewer) || errors.Is(err, ErrOlder) {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return &DamageError{file, err}

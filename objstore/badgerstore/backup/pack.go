@@ -23,7 +23,7 @@ func (r Range) end() uint64 { return r.Slot + uint64(r.Count) }
 
 const (
 	packMagic   = "KMSFSPAK"
-	version     = 1
+	version     = 2
 	packHead    = 32
 	entrySize   = 37
 	labelIndex  = "kmsfs backup index v1"
@@ -160,7 +160,7 @@ func parseHead(b []byte) (run Run, index int, err error) {
 		return run, 0, fmt.Errorf("it is no pack")
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v != version {
-		return run, 0, fmt.Errorf("%w: version %d, this program knows %d", ErrNewer, v, version)
+		return run, 0, otherVersion(v)
 	}
 	n := binary.BigEndian.Uint32(b[12:])
 	if n < saltSize+tagSize || n > maxIndex {

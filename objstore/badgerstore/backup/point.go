@@ -82,7 +82,7 @@ func parseFrame(magic string, b []byte) (n int, err error) {
 		return 0, ErrNotBackup
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v != version {
-		return 0, fmt.Errorf("%w: version %d, this program knows %d", ErrNewer, v, version)
+		return 0, otherVersion(v)
 	}
 	if n := binary.BigEndian.Uint32(b[12:]); n <= maxClear {
 		return int(n), nil

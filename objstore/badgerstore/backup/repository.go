@@ -27,7 +27,7 @@ type Repository struct {
 // OpenRepository opens the repository in dir for writing, or makes it in a directory that is missing or empty. step is for
 // tests, and nil otherwise.
 //
-// Errors: ErrBusy, ErrOtherStore, ErrWrongKey, ErrNewer, ErrNotBackup.
+// Errors: ErrBusy, ErrOtherStore, ErrWrongKey, ErrNewer, ErrOlder, ErrNotBackup.
 func OpenRepository(dir string, head Head, keys *Keys, step func(string) error) (*Repository, error) {
 	r := &Repository{disk: disk{dir, step}, keys: keys, head: head, PackBytes: defaultPack}
 	if err := r.open(); err != nil {
@@ -110,11 +110,11 @@ func readHeader(d disk) (h Head, err error) {
 	if err != nil {
 		return h, err
 	}
-	var v int
+	var v uint32
 	n, _ := fmt.Sscanf(string(b), "kmsfs backup\nversion %d\nstore %s\ncheck %s\n", &v, &h.Store, &h.Check)
 	switch {
-	case n >= 1 && v > version:
-		return h, fmt.Errorf("%s: %w: version %d, this program knows %d", d.root, ErrNewer, v, version)
+	case n >= 1 && v > version, n == 3 && v < version:
+		return h, fmt.Errorf("%s: %w", d.root, otherVersion(v))
 	case n != 3 || h.text() != string(b):
 		return h, damaged(d.path(headerName), errors.New("it does not parse"))
 	}

@@ -23,7 +23,7 @@ type Source struct {
 }
 
 // Open opens a backup: a repository's point of this name, its newest one for "" and "latest"; a file; or a stream that comes
-// from in, for "-". Errors: ErrNotBackup, ErrNoPoint, ErrNewer, ErrBusy, DamageError.
+// from in, for "-". Errors: ErrNotBackup, ErrNoPoint, ErrNewer, ErrOlder, ErrBusy, DamageError.
 func Open(path, point string, in io.Reader) (*Source, error) {
 	if path == "-" {
 		return openStream("the stream", in, 0)
