@@ -132,12 +132,14 @@ func mountOptions(o Options) *gofuse.MountOptions {
 		// Pages are dropped when the daemon says so, not whenever a time of a file that is written changes.
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
-		DirectMount:              root,
-		DirectMountStrict:        root && !hasFusermount(),
-		ExtraCapabilities:        capabilities,
-		EnableAcl:                !o.NoPermissions && !o.overrides(),
-		Debug:                    o.Debug,
-		Logger:                   log.New(logWriter{o.Logger}, "", 0),
+		// No answer is spliced from a file: what was read is plaintext of ours. go-fuse would try each time, with three system calls.
+		DisableSplice:     true,
+		DirectMount:       root,
+		DirectMountStrict: root && !hasFusermount(),
+		ExtraCapabilities: capabilities,
+		EnableAcl:         !o.NoPermissions && !o.overrides(),
+		Debug:             o.Debug,
+		Logger:            log.New(logWriter{o.Logger}, "", 0),
 		PanicHandler: func(v any) gofuse.Status {
 			o.Logger.Error("a request made the daemon panic", "panic", v, "stack", string(debug.Stack()))
 			return gofuse.EIO
