@@ -8,4 +8,8 @@
 // can be spared is: no FLUSH for files open for reading, no lookup of security.capability before each write
 // (CAP_HANDLE_KILLPRIV_V2), names that do not exist are cached too. FOPEN_CACHE_DIR is not used: offsets in a cached
 // listing would belong to another handle.
+//
+// Mounting, reading requests and sending answers are done here (device.go, workers.go), and go-fuse's ProtocolServer makes
+// calls of requests: its own loop keeps several threads waiting for requests, and what waking them costs is more than what
+// most requests cost.
 package fusefs

@@ -30,9 +30,6 @@ var _ gofuse.RawFileSystem = (*filesystem)(nil)
 
 func (f *filesystem) String() string { return "kmsfs" }
 
-// Init is called with the server before the first request.
-func (f *filesystem) Init(s *gofuse.Server) { f.kernel.set(s) }
-
 // ino is the inode number of a node id. The root is 1 for the kernel; a file whose number is 1 takes the root's place.
 func (f *filesystem) ino(nodeid uint64) objstore.Ino {
 	switch objstore.Ino(nodeid) {

@@ -2,18 +2,20 @@ package fusefs
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"kmsfs/fs"
 	"kmsfs/kms"
@@ -76,9 +78,9 @@ func (o *Options) setDefaults() {
 
 // Mount is a mounted file system.
 type Mount struct {
-	fs     *filesystem
-	server *gofuse.Server
-	done   chan struct{}
+	fs   *filesystem
+	dev  *device
+	done chan struct{}
 
 	mu  sync.Mutex
 	err error // of the end, once done is closed
@@ -95,17 +97,30 @@ func New(ctx context.Context, files *fs.FS, o Options) (*Mount, error) {
 		return nil, err
 	}
 	f.view, f.root = view, view.Root()
-	server, err := gofuse.NewServer(f, o.Dir, mountOptions(o))
+	dev, err := mountDevice(devicePlan{dir: o.Dir, source: o.FSName, options: optionStrings(o), maxRead: maxTransfer})
 	if err != nil {
 		return nil, errors.Join(mountError(o.Dir, err), view.Close(ctx))
 	}
-	m := &Mount{fs: f, server: server, done: make(chan struct{})}
-	go m.serve()
-	if err := server.WaitMount(); err != nil {
+	m := &Mount{fs: f, dev: dev, done: make(chan struct{})}
+	f.kernel.set(dev)
+	go m.serve(gofuse.NewProtocolServer(f, protocolOptions(o)))
+	if err := firstRequests(dev.dir); err != nil {
 		return nil, errors.Join(mountError(o.Dir, err), m.Unmount())
 	}
 	readAhead(o.Dir, o.Logger)
 	return m, nil
+}
+
+// firstRequests returns when the file system answers. It polls a file that go-fuse's protocol server knows by name: then
+// the kernel learns that there is no polling here. Otherwise Go programs would ask for each file, this one about files in
+// its own mount, too, which can use up its threads.
+func firstRequests(dir string) error {
+	fd, err := unix.Open(filepath.Join(dir, ".go-fuse-epoll-hack"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return unix.Close(fd)
 }
 
 func mountError(dir string, err error) error {
@@ -121,25 +136,19 @@ const maxTransfer = 1 << 20
 const capabilities = gofuse.CAP_ATOMIC_O_TRUNC | gofuse.CAP_HANDLE_KILLPRIV_V2 | gofuse.CAP_READDIRPLUS_AUTO |
 	gofuse.CAP_ASYNC_DIO | gofuse.CAP_DONT_MASK | gofuse.CAP_SETXATTR_EXT
 
-func mountOptions(o Options) *gofuse.MountOptions {
-	root := os.Geteuid() == 0
+func protocolOptions(o Options) *gofuse.MountOptions {
 	return &gofuse.MountOptions{
-		Name: "kmsfs", FsName: o.FSName, AllowOther: o.AllowOther,
-		Options:       optionStrings(o),
+		Name:          "kmsfs",
 		MaxWrite:      maxTransfer,
 		MaxReadAhead:  maxTransfer,
 		MaxBackground: 64,
 		// Pages are dropped when the daemon says so, not whenever a time of a file that is written changes.
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
-		// No answer is spliced from a file: what was read is plaintext of ours. go-fuse would try each time, with three system calls.
-		DisableSplice:     true,
-		DirectMount:       root,
-		DirectMountStrict: root && !hasFusermount(),
-		ExtraCapabilities: capabilities,
-		EnableAcl:         !o.NoPermissions && !o.overrides(),
-		Debug:             o.Debug,
-		Logger:            log.New(logWriter{o.Logger}, "", 0),
+		ExtraCapabilities:        capabilities,
+		EnableAcl:                !o.NoPermissions && !o.overrides(),
+		Debug:                    o.Debug,
+		Logger:                   log.New(logWriter{o.Logger}, "", 0),
 		PanicHandler: func(v any) gofuse.Status {
 			o.Logger.Error("a request made the daemon panic", "panic", v, "stack", string(debug.Stack()))
 			return gofuse.EIO
@@ -152,21 +161,12 @@ func optionStrings(o Options) []string {
 	for _, c := range []struct {
 		on   bool
 		name string
-	}{{!o.NoPermissions, "default_permissions"}, {o.ReadOnly, "ro"}, {o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}} {
+	}{{!o.NoPermissions, "default_permissions"}, {o.ReadOnly, "ro"}, {o.Suid, "suid"}, {o.Dev, "dev"}, {o.NoExec, "noexec"}, {o.AllowOther, "allow_other"}} {
 		if c.on {
 			list = append(list, c.name)
 		}
 	}
 	return list
-}
-
-func hasFusermount() bool {
-	for _, name := range []string{"fusermount3", "fusermount"} {
-		if _, err := exec.LookPath(name); err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // logWriter passes go-fuse's messages on.
@@ -192,8 +192,16 @@ func readAhead(dir string, log *slog.Logger) {
 }
 
 // serve answers requests until the end and then closes what the kernel left open.
-func (m *Mount) serve() {
-	m.server.Serve()
+func (m *Mount) serve(p *gofuse.ProtocolServer) {
+	newWorkers(m.dev, m.fs.log, func(in, out []byte) int {
+		n, status := p.HandleRequest([][]byte{in}, [][]byte{out})
+		if status != gofuse.OK {
+			return refusal(in, out, status)
+		}
+		return n
+	}).serve()
+	m.fs.kernel.set(nil)
+	_ = m.dev.close()
 	for _, open := range m.fs.files.drain() {
 		open.Release(open.ctx)
 	}
@@ -201,6 +209,18 @@ func (m *Mount) serve() {
 	m.err = m.fs.view.Close(context.Background())
 	m.mu.Unlock()
 	close(m.done)
+}
+
+// refusal makes the answer to a request that could not be parsed: a struct fuse_out_header. Without one, who asked would
+// wait for ever.
+func refusal(in, out []byte, status gofuse.Status) int {
+	if len(in) < 16 {
+		return 0
+	}
+	binary.NativeEndian.PutUint32(out, 16)
+	binary.NativeEndian.PutUint32(out[4:], uint32(-int32(status)))
+	copy(out[8:16], in[8:16]) // the request's number
+	return 16
 }
 
 // Dir is where it is mounted.
@@ -222,7 +242,7 @@ func (m *Mount) Done() <-chan struct{} { return m.done }
 
 // Unmount unmounts and waits. It fails with EBUSY, changing nothing, while files are open or a process is in it.
 func (m *Mount) Unmount() error {
-	if err := m.server.Unmount(); err != nil {
+	if err := m.dev.unmount(); err != nil {
 		return fmt.Errorf("cannot unmount %s: %w; close what uses it", m.fs.opt.Dir, err)
 	}
 	return m.Wait()
