@@ -252,7 +252,7 @@ func (c *checker) chunks(src *source, v *version, report func(string)) {
 	defer putBuffer(buf)
 	defer clear(buf)
 	bad := 0
-	for i := int64(0); c.ctx.Err() == nil; i++ {
+	for i := int64(0); c.ctx.Err() == nil; {
 		src.mu.Lock()
 		e, ok, err := src.m.next(i)
 		src.mu.Unlock()
@@ -263,23 +263,30 @@ func (c *checker) chunks(src *source, v *version, report func(string)) {
 		if !ok {
 			break
 		}
-		i = max(i, e.index)
-		n := e.length(i)
-		if !c.shared.known(v.content, e, i) {
-			n, err = src.chunk(e, i, buf)
-		}
-		if err != nil {
-			if bad++; bad == 1 {
+		for i = max(i, e.index); i < e.end() && c.ctx.Err() == nil; i++ {
+			if err := c.chunk(src, v, e, i, buf); err == nil {
+				continue
+			} else if bad++; bad == 1 {
 				report(fmt.Sprintf("bytes %d to %d are lost: %v", i*chunkSize, i*chunkSize+int64(e.length(i)), err))
 			}
-			continue
 		}
-		c.shared.learn(v.content, e, i)
-		c.rep.Chunks++
-		c.rep.Bytes += int64(n)
-		c.progress(c.rep.Bytes, c.total)
 	}
 	if bad > 1 {
 		report(fmt.Sprintf("%d chunks of %d bytes are lost in all", bad, chunkSize))
 	}
+}
+
+// chunk opens chunk i of e, unless it was found whole before.
+func (c *checker) chunk(src *source, v *version, e extent, i int64, buf []byte) (err error) {
+	n := e.length(i)
+	if !c.shared.known(v.content, e, i) {
+		if n, err = src.chunk(e, i, buf); err != nil {
+			return err
+		}
+	}
+	c.shared.learn(v.content, e, i)
+	c.rep.Chunks++
+	c.rep.Bytes += int64(n)
+	c.progress(c.rep.Bytes, c.total)
+	return nil
 }
