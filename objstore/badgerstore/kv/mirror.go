@@ -43,6 +43,14 @@ func (m *mirror) copyOf(name string) string {
 	return filepath.Join(m.dir, strings.TrimSuffix(table, "/")+".copy", base)
 }
 
+// vouched reports that the index knows the table. After verify, it is what the index says.
+func (m *mirror) vouched(id uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.index.Files[fmt.Sprintf("meta/%06d.sst", id)]
+	return ok
+}
+
 // manifests are the files that grow while badger runs.
 func manifests() []string { return []string{"meta/MANIFEST"} }
 

@@ -20,10 +20,11 @@ import (
 // panic ends the process, again and again.
 const suspicious = 3
 
-// checkTables opens every table the way badger will, but where a panic can be caught. A damaged one is an error.
+// checkTables opens tables the way badger will, but where a panic can be caught. A damaged one is an error. Those that the
+// index vouches for have been compared with it in full.
 func (db *DB) checkTables() error {
 	full := db.mirror.unclean() >= suspicious
-	bad, err := findDamaged(db.mirror.primary("meta"), db.secrets.meta, full)
+	bad, err := findDamaged(db.mirror.primary("meta"), db.secrets.meta, full, db.mirror.vouched)
 	if err != nil {
 		return err
 	}
@@ -33,9 +34,9 @@ func (db *DB) checkTables() error {
 	return nil
 }
 
-// findDamaged returns the tables of dir's manifest that badger could not open; with full,
+// findDamaged returns the tables of dir's manifest that badger could not open, except those known to be whole; with full,
 // also those that have a damaged block.
-func findDamaged(dir string, key []byte, full bool) (map[uint64]error, error) {
+func findDamaged(dir string, key []byte, full bool, whole func(id uint64) bool) (map[uint64]error, error) {
 	bad := make(map[uint64]error)
 	tables, _, err := replayManifest(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, os.ErrNotExist) || (err == nil && len(tables) == 0) {
@@ -50,6 +51,9 @@ func findDamaged(dir string, key []byte, full bool) (map[uint64]error, error) {
 	}
 	defer p.cache.Close()
 	for id, tm := range tables {
+		if whole(id) {
+			continue
+		}
 		if err := p.probe(id, tm); err != nil {
 			bad[id] = err
 		}
