@@ -45,7 +45,7 @@ type requestDevice interface {
 }
 
 const (
-	slowAnswer   = 300 * time.Microsecond // the turn is passed on before an answer that takes longer on average
+	slowAnswer   = 600 * time.Microsecond // the turn is passed on before an answer that takes longer on average
 	watchEvery   = 2 * time.Millisecond
 	watchIdle    = 10 // ticks without a request, after which the watchdog sleeps
 	mostParked   = 4

@@ -53,7 +53,7 @@ func (s *Store) locate(r kv.Reader, b *bucket, key string) (sp spot, ok bool, er
 // step goes down one directory.
 func (s *Store) step(r kv.Reader, sp spot, name string) (next spot, ok bool, err error) {
 	if sp.dir != nil {
-		d, err := readDirent(r, sp.dir.Ino, name)
+		d, err := s.dirent(r, sp.dir.Ino, name)
 		if err != nil {
 			return sp, false, err
 		}
@@ -74,7 +74,7 @@ func (s *Store) current(r getter, sp spot) (*inode, error) {
 	if sp.dir == nil {
 		return nil, nil
 	}
-	d, err := readDirent(r, sp.dir.Ino, sp.name)
+	d, err := s.dirent(r, sp.dir.Ino, sp.name)
 	if err != nil || d.file == 0 {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ type Store struct {
 
 	low       recent
 	nodes     nodeCache
+	names     nameCache
 	mu        sync.Mutex
 	buckets   map[string]*bucket
 	byID      map[bucketID]*bucket
@@ -99,6 +100,7 @@ func Open(dir string, o Options) (*Store, error) {
 		counter: map[string]*counter{}, sweeps: make(chan seal.ContentID, 64),
 	}
 	s.nodes.init()
+	s.names.init()
 	if err := s.start(o); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}

@@ -61,7 +61,7 @@ func (s *Store) Lookup(_ context.Context, parent objstore.Ino, name string) (n *
 		if !isDir(p.Mode) {
 			return objstore.NotDirectory
 		}
-		d, err := readDirent(r, parent, name)
+		d, err := s.dirent(r, parent, name)
 		if err != nil {
 			return err
 		}

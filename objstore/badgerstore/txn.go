@@ -16,6 +16,7 @@ type txn struct {
 	s      *Store
 	now    objstore.Time
 	edited map[objstore.Ino]*inode // nil: removed
+	names  map[place]dirent        // as this change leaves them
 	usage  map[bucketID]objstore.BucketUsage
 	done   []func()         // run when the change is made, before the next one can begin
 	later  []func()         // run when the change is made, while others go on
@@ -39,6 +40,7 @@ func (t *txn) run(fn func(*txn) error) error {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	defer t.pardon()
+	visible := false // or about to be
 	err := s.db.Update(func(tx *kv.Tx) error {
 		t.Tx = tx
 		if err := fn(t); err != nil {
@@ -49,13 +51,24 @@ func (t *txn) run(fn func(*txn) error) error {
 				return err
 			}
 		}
-		return t.finish()
+		if err := t.finish(); err != nil || t.names == nil {
+			return err
+		}
+		visible = true
+		s.names.begin()
+		return nil
 	})
 	if err != nil {
+		if visible {
+			s.names.end(nil)
+		}
 		return err
 	}
 	for ino, in := range t.edited {
 		s.nodes.put(ino, in)
+	}
+	if visible {
+		s.names.end(t.names)
 	}
 	t.applyUsage()
 	for _, f := range t.done {
@@ -122,18 +135,6 @@ func (t *txn) directory(ino objstore.Ino) (*inode, error) {
 
 func (t *txn) touch(dir *inode) { dir.Mtime, dir.Ctime = t.now, t.now }
 
-func (t *txn) dirent(parent objstore.Ino, name string) (dirent, error) {
-	return readDirent(t, parent, name)
-}
-
-func (t *txn) setDirent(parent objstore.Ino, name string, d dirent) {
-	if d == (dirent{}) {
-		t.Delete(direntKey(parent, name))
-		return
-	}
-	t.Put(direntKey(parent, name), d.marshal())
-}
-
 // count changes the usage of a bucket.
 func (t *txn) count(id bucketID, f func(*objstore.BucketUsage)) {
 	u, ok := t.usage[id]
@@ -163,12 +164,13 @@ type getter interface {
 type snapshot struct {
 	kv.Reader
 	epoch uint64
+	names uint64 // the same for the cache of names
 }
 
 // view reads a consistent state.
 func (s *Store) view(op string, fn func(r kv.Reader) error) error {
-	epoch := s.nodes.now()
-	return wrap(op, s.db.View(func(r kv.Reader) error { return fn(snapshot{r, epoch}) }))
+	epoch, names := s.nodes.now(), s.names.now()
+	return wrap(op, s.db.View(func(r kv.Reader) error { return fn(snapshot{r, epoch, names}) }))
 }
 
 // inode reads a record through the cache, or as r's change sees it.

@@ -193,7 +193,7 @@ func (s *Store) findVersion(r kv.Reader, parent objstore.Ino, name string, id ob
 	if err != nil {
 		return nil, false, err
 	}
-	d, err := readDirent(r, parent, name)
+	d, err := s.dirent(r, parent, name)
 	if err != nil {
 		return nil, false, err
 	}
