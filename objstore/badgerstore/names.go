@@ -64,16 +64,22 @@ func (c *nameCache) end(names map[place]dirent) {
 }
 
 func (c *nameCache) set(at place, d dirent) {
-	if len(c.m) >= maxCachedNames {
-		drop := maxCachedNames / 16
-		for k := range c.m { // map order is random enough
-			delete(c.m, k)
-			if drop--; drop == 0 {
-				break
-			}
+	makeRoom(c.m, maxCachedNames)
+	c.m[at] = d
+}
+
+// makeRoom drops a part of a cache that is full.
+func makeRoom[K comparable, V any](m map[K]V, most int) {
+	if len(m) < most {
+		return
+	}
+	drop := most / 16
+	for k := range m { // map order is random enough
+		delete(m, k)
+		if drop--; drop == 0 {
+			return
 		}
 	}
-	c.m[at] = d
 }
 
 // dirent reads what a name leads to through the cache, or as r's change sees it.

@@ -403,14 +403,6 @@ func (c *nodeCache) put(ino objstore.Ino, in *inode) {
 }
 
 func (c *nodeCache) set(ino objstore.Ino, in *inode) {
-	if len(c.m) >= maxCachedNodes {
-		drop := maxCachedNodes / 16
-		for k := range c.m { // map order is random enough
-			delete(c.m, k)
-			if drop--; drop == 0 {
-				break
-			}
-		}
-	}
+	makeRoom(c.m, maxCachedNodes)
 	c.m[ino] = in
 }

@@ -97,7 +97,7 @@ func (db *DB) victims(live map[uint32]int64, which worth, tried map[uint32]bool)
 	return out[:min(len(out), victimsAtOnce)]
 }
 
-// packed is a value's record: its key in badger and where it lies.
+// packedEntry is the record of a value: its key in badger, and where it lies.
 type packedEntry struct {
 	key []byte
 	location
