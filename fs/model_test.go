@@ -28,6 +28,7 @@ func setup(t *testing.T, change ...func(*Options)) (*fstest.Store, *FS, *View) {
 	v, err := f.NewView(t.Context(), ViewOptions{Bucket: "files"})
 	require.NoError(t, err)
 	t.Cleanup(func() {
+		require.NoError(t, v.Close(context.Background()))
 		require.NoError(t, f.Close())
 		require.Zero(t, f.OpenFiles(), "a handle was not released")
 		require.Zero(t, f.pool.count, "chunk buffers were not given back")

@@ -223,9 +223,11 @@ func (v *View) Rename(ctx context.Context, parent objstore.Ino, name string, new
 		return err
 	}
 	source := v.fs.keyFor(ctx, node, parent, name)
+	held := v.hold(ctx, node, target, mode)
 	if err := v.fs.tree.Rename(ctx, parent, name, newParent, newName, mode); err != nil {
-		return errors.Join(err, v.fs.recordNamed(ctx, kms.OpRenameObject, node, newParent, newName, source, err))
+		return errors.Join(err, closeHeld(held), v.fs.recordNamed(ctx, kms.OpRenameObject, node, newParent, newName, source, err))
 	}
+	v.keep(target, held)
 	if node.Mode&sIFMT == sIFDIR || mode == objstore.RenameExchange {
 		v.fs.sel.invalidate()
 	}

@@ -304,3 +304,38 @@ func TestWatchTellsOfWhatAnotherDoorChanged(t *testing.T) {
 	pass("d/f", func() {})
 	require.Empty(t, n.c)
 }
+
+// A file that a rename replaces can be opened until the kernel forgets it: whoever has just looked its name up finds it.
+func TestReplacedFileCanBeOpened(t *testing.T) {
+	_, _, v := setup(t)
+	create := func(name, content string) *objstore.Node {
+		n, h, err := v.Create(t.Context(), v.Root(), name, NodeInit{Mode: 0o100644}, OpenFlags{Write: true}, true)
+		require.NoError(t, err)
+		write(t, h, 0, content)
+		require.NoError(t, h.Flush(t.Context()))
+		h.Release(t.Context())
+		return n
+	}
+	old := create("name", "old")
+	create("next", "new")
+	require.NoError(t, v.Rename(t.Context(), v.Root(), "next", v.Root(), "name", objstore.RenamePlain))
+	h, err := v.Open(t.Context(), old.Ino, OpenFlags{})
+	require.NoError(t, err)
+	buf := make([]byte, 3)
+	n, err := h.Read(buf, 0)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(buf[:n]))
+	h.Release(t.Context())
+	v.Forget(old.Ino, 1)
+	_, err = v.Open(t.Context(), old.Ino, OpenFlags{})
+	require.ErrorIs(t, err, Stale)
+	require.Empty(t, v.held)
+
+	now := lookup(t, v, v.Root(), "name")
+	create("third", "third")
+	require.NoError(t, v.Rename(t.Context(), v.Root(), "third", v.Root(), "name", objstore.RenamePlain))
+	require.NotEqual(t, now.Ino, lookup(t, v, v.Root(), "name").Ino)
+	require.Len(t, v.held, 1)
+	require.NoError(t, v.Close(t.Context()), "an unmount lets go")
+	require.Empty(t, v.held)
+}

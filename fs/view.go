@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"kmsfs/objstore"
@@ -27,6 +28,7 @@ type View struct {
 
 	mu      sync.Mutex
 	orphans map[objstore.Ino]*objstore.Node     // without a name, still known to the kernel
+	held    map[objstore.Ino]objstore.File      // of those, what a rename replaced: it can still be opened
 	pages   map[objstore.Ino]objstore.VersionID // whose pages the kernel may hold
 }
 
@@ -38,6 +40,7 @@ func (f *FS) NewView(ctx context.Context, o ViewOptions) (*View, error) {
 	v := &View{
 		fs: f, opt: o, root: BucketsRoot,
 		orphans: map[objstore.Ino]*objstore.Node{},
+		held:    map[objstore.Ino]objstore.File{},
 		pages:   map[objstore.Ino]objstore.VersionID{},
 	}
 	if o.Bucket != "" {
@@ -54,7 +57,7 @@ func (f *FS) NewView(ctx context.Context, o ViewOptions) (*View, error) {
 // Close ends the view and makes everything acknowledged survive power loss.
 func (v *View) Close(ctx context.Context) error {
 	v.fs.removeView(v)
-	return v.fs.tree.SyncTree(ctx)
+	return errors.Join(v.letGo(), v.fs.tree.SyncTree(ctx))
 }
 
 // Root is the inode number of the directory that the mount shows.
@@ -71,9 +74,14 @@ func (v *View) Forget(ino objstore.Ino, count uint64) {
 		return
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	delete(v.orphans, ino)
 	delete(v.pages, ino)
+	held := v.held[ino]
+	delete(v.held, ino)
+	v.mu.Unlock()
+	if err := closeHeld(held); err != nil {
+		v.fs.log.Error("a file that was replaced is not removed yet", "ino", ino, "error", err)
+	}
 }
 
 // pagesAre notes that the kernel's pages of ino are those of version.
