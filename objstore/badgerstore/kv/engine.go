@@ -33,11 +33,12 @@ type engine struct {
 // A table builder takes six times the table's size from the heap, and badger keeps up to
 // eight builders' memory for two seconds each: hence small tables on every level.
 const (
-	memTableBytes  = 4 << 20
-	tableBytes     = 1 << 20
-	baseLevelBytes = 16 << 20
-	cacheBytes     = 32 << 20 // of blocks, and as much again of indices
-	level0Tables   = 5        // start a compaction
+	memTableBytes   = 4 << 20
+	tableBytes      = 1 << 20
+	baseLevelBytes  = 16 << 20
+	blockCacheBytes = 32 << 20
+	indexCacheBytes = 80 << 20 // what the tables of two million objects need
+	level0Tables    = 5        // start a compaction
 )
 
 // keyRotation is "never": KEYREGISTRY stays as it is. It must be shorter than the time since
@@ -61,7 +62,7 @@ func badgerOptions(dir string, key []byte, log *slog.Logger) badger.Options {
 	o.MemTableSize = memTableBytes
 	o.BaseTableSize, o.BaseLevelSize = tableBytes, baseLevelBytes
 	o.TableSizeMultiplier = 1
-	o.BlockCacheSize, o.IndexCacheSize = cacheBytes, cacheBytes
+	o.BlockCacheSize, o.IndexCacheSize = blockCacheBytes, indexCacheBytes
 	o.NumMemtables = 2
 	o.NumCompactors = 2
 	o.NumLevelZeroTables, o.NumLevelZeroTablesStall = level0Tables, 3*level0Tables
