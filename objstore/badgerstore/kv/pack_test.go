@@ -234,3 +234,23 @@ func TestManyPacks(t *testing.T) {
 	}
 	require.NoError(t, p.close())
 }
+
+// A pack in which nothing lives goes only when the records that say so are durable: those of values that an earlier try had
+// moved before its sync failed are in no journal.
+func TestEmptyPackWaitsForItsRecords(t *testing.T) {
+	dir := tempDir(t)
+	db := mustOpen(t, dir, small())
+	putBulk(t, db, 0, 10)
+	require.NoError(t, db.Checkpoint())
+	deleteBulk(t, db, 10, func(int) bool { return true })
+	require.NoError(t, db.Checkpoint())
+	before := packFiles(t, dir)
+	require.Len(t, before, 1)
+	db.checkpointMu.Lock()
+	db.meta.suspect = true
+	require.NoError(t, db.compactPacks(t.Context(), anyWaste))
+	require.False(t, db.meta.suspect, "the failed sync was not made up for")
+	db.checkpointMu.Unlock()
+	require.Empty(t, packFiles(t, dir))
+	require.NoError(t, db.Close())
+}

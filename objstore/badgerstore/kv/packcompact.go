@@ -27,13 +27,9 @@ type worth func(live, size int64) bool
 func anyWaste(live, size int64) bool     { return live < size-size/16 }
 func quarterWaste(live, size int64) bool { return live <= size-size/4 }
 
-// waste notes that the value of id dies.
+// waste notes that the value of id dies, if it ever came to badger and is not damaged.
 func (db *DB) waste(id string) {
-	val, err := get(db.base.meta, db.sealer, prefixed(prefixData, []byte(id)))
-	if err != nil {
-		return // it never came to badger, or is damaged
-	}
-	if l, err := decodeLocation(val); err == nil {
+	if l, err := db.locate(db.base, prefixed(prefixData, []byte(id))); err == nil {
 		db.wasted += int64(l.length)
 	}
 }
@@ -118,7 +114,9 @@ func (db *DB) eachPacked(ctx context.Context, fn func(key []byte, l location)) (
 				return err
 			}
 			l, err := decodeLocation(val)
-			fn(key, l)
+			if err == nil {
+				fn(key, l)
+			}
 			return err
 		})
 		if err != nil {
@@ -153,7 +151,8 @@ func (db *DB) entriesOf(ctx context.Context, victims []*pack) (map[uint32][]pack
 	return out, err
 }
 
-// evacuate moves the entries of a pack, which are all that lives in it, to another one and removes it.
+// evacuate moves the entries of a pack, which are all that lives in it, to another one and removes it. What was moved or
+// deleted must be durable before, also by an earlier try whose sync failed: else power loss brings back the records of it.
 func (db *DB) evacuate(k *pack, entries []packedEntry) error {
 	if db.packer.pack == k {
 		if err := db.packer.finish(); err != nil {
@@ -161,16 +160,17 @@ func (db *DB) evacuate(k *pack, entries []packedEntry) error {
 		}
 	}
 	k.full = true
-	if len(entries) > 0 {
-		err := db.moveEntries(entries)
-		var corrupt *CorruptError
-		if errors.As(err, &corrupt) {
-			db.log.Warn("a damaged value keeps its pack from being given back", "pack", k.path, "error", err)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err := db.moveEntries(entries)
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) {
+		db.log.Warn("a damaged value keeps its pack from being given back", "pack", k.path, "error", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := db.meta.settle(db); err != nil {
+		return err
 	}
 	db.packs.drop(k)
 	db.renewBase()
@@ -178,6 +178,9 @@ func (db *DB) evacuate(k *pack, entries []packedEntry) error {
 }
 
 func (db *DB) moveEntries(entries []packedEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	if !db.roomToMove(entries) {
 		return ErrNoSpace
 	}
@@ -185,7 +188,7 @@ func (db *DB) moveEntries(entries []packedEntry) error {
 	if err != nil {
 		return err
 	}
-	err = db.meta.write(func(w *batch) error {
+	return db.meta.write(func(w *batch) error {
 		for i, e := range entries {
 			if err := w.put(e.key, moved[i].encode(), false); err != nil {
 				return err
@@ -193,10 +196,6 @@ func (db *DB) moveEntries(entries []packedEntry) error {
 		}
 		return nil
 	}, db.sealer)
-	if err != nil {
-		return err
-	}
-	return db.meta.settle(db)
 }
 
 func (db *DB) roomToMove(entries []packedEntry) bool {

@@ -3,19 +3,28 @@ package kv
 // packed returns the value of PutData that b has.
 func (db *DB) packed(b *base, id []byte) ([]byte, error) {
 	key := prefixed(prefixData, id)
-	val, err := get(b.meta, db.sealer, key)
+	l, err := db.locate(b, key)
 	if err != nil {
 		return nil, err
 	}
-	l, err := decodeLocation(val)
-	if err != nil {
-		return nil, corruptKey(key, err)
-	}
-	val, err = db.openPacked(b, l, key)
+	val, err := db.openPacked(b, l, key)
 	if err != nil {
 		return nil, corruptKey(key, err)
 	}
 	return val, nil
+}
+
+// locate returns where the value of a key lies. ErrNotFound, or a CorruptError.
+func (db *DB) locate(b *base, key []byte) (location, error) {
+	val, err := get(b.meta, db.sealer, key)
+	if err != nil {
+		return location{}, err
+	}
+	l, err := decodeLocation(val)
+	if err != nil {
+		return l, corruptKey(key, err)
+	}
+	return l, nil
 }
 
 // openPacked reads and opens the value at a location.
