@@ -18,7 +18,6 @@ type workers struct {
 	dev    requestDevice
 	handle func(in, out []byte) int // answers; 0: nothing to send
 	log    *slog.Logger
-	size   int // of buffers, in bytes
 
 	// answering is the number of the request that the holder of the turn answers, 0 while it reads or has passed it on.
 	// Who changes it from that number to 0 has the turn.
@@ -53,8 +52,8 @@ const (
 )
 
 func newWorkers(dev requestDevice, log *slog.Logger, handle func(in, out []byte) int) *workers {
-	w := &workers{dev: dev, handle: handle, log: log, size: requestBytes, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	w.buffers.New = func() any { return &buffers{make([]byte, w.size), make([]byte, w.size)} }
+	w := &workers{dev: dev, handle: handle, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w.buffers.New = func() any { return &buffers{make([]byte, requestBytes), make([]byte, requestBytes)} }
 	return w
 }
 

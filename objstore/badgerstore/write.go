@@ -203,19 +203,14 @@ func (f *file) seal(list []piece) error {
 		f.sealInto(buf, list, first)
 		return buf
 	})
-	var removed []extent
+	var mapped, removed []extent
 	if err == nil {
 		f.src.appended = append(f.src.appended, dependency(f.src.id, int64(first)*int64(size), buf))
-		removed, err = f.src.m.putAll(extentsOf(list, first))
+		mapped = extentsOf(list, first)
+		removed, err = f.src.m.putAll(mapped)
 	}
 	f.src.mu.Unlock()
-	f.replaced(removed)
-	for _, e := range extentsOf(list, first) {
-		if err == nil && f.old != nil {
-			err = f.old.drop(e.index, e.end())
-		}
-	}
-	return err
+	return f.remapped(mapped, removed, err)
 }
 
 // sealInto fills buf with the slots from first on. A chunk that is short leaves the rest of its slot zero.
@@ -280,16 +275,21 @@ func (f *file) remap(e extent) error {
 	f.src.mu.Lock()
 	removed, err := f.src.m.put(e)
 	f.src.mu.Unlock()
-	return f.remapped(e.index, e.end(), removed, err)
+	return f.remapped([]extent{e}, removed, err)
 }
 
-// remapped notes what the chunks [from, to) replaced.
-func (f *file) remapped(from, to int64, removed []extent, err error) error {
+// remapped notes what the chunks that were mapped replaced.
+func (f *file) remapped(mapped, removed []extent, err error) error {
 	f.replaced(removed)
 	if err != nil || f.old == nil {
 		return err
 	}
-	return f.old.drop(from, to)
+	for _, e := range mapped {
+		if err := f.old.drop(e.index, e.end()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *file) replaced(removed []extent) {

@@ -271,8 +271,11 @@ func payloadOf(r *http.Request, query url.Values) (string, error) {
 
 // locate says in an error what it is about, as S3 does.
 func (q *request) locate(err error) error {
+	if err == nil {
+		return nil
+	}
 	a := answerFor(err)
-	if err == nil || len(a.extra) > 0 {
+	if len(a.extra) > 0 {
 		return err
 	}
 	about := map[code][]pair{

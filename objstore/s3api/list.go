@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/xml"
 	"strconv"
@@ -147,7 +148,7 @@ func listObjects(h *Handler, q *request) (*response, error) {
 			return nil, err
 		}
 	}
-	page, err := h.page(q, l)
+	page, err := h.page(q, l, h.Store.ListObjects)
 	if err != nil {
 		return nil, err
 	}
@@ -185,12 +186,13 @@ func (out *listResult) continued(q *request, l listing, page objstore.Listing, s
 	}
 }
 
-func (h *Handler) page(q *request, l listing) (objstore.Listing, error) {
+// page asks list for a page, which may be wanted empty.
+func (h *Handler) page(q *request, l listing, list func(context.Context, string, objstore.ListInput) (objstore.Listing, error)) (objstore.Listing, error) {
 	if l.none {
 		_, err := h.Store.HeadBucket(q.Context(), q.bucket)
 		return objstore.Listing{}, err
 	}
-	return h.Store.ListObjects(q.Context(), q.bucket, l.ListInput)
+	return list(q.Context(), q.bucket, l.ListInput)
 }
 
 // startAfter is where a page of version 2 begins; the token wins.
@@ -244,12 +246,7 @@ func listObjectVersions(h *Handler, q *request) (*response, error) {
 	if l.AfterVersion != "" && l.After == "" {
 		return nil, argument("version-id-marker", string(l.AfterVersion), "A version-id marker cannot be specified without a key marker.")
 	}
-	var page objstore.Listing
-	if l.none {
-		_, err = h.Store.HeadBucket(q.Context(), q.bucket)
-	} else {
-		page, err = h.Store.ListVersions(q.Context(), q.bucket, l.ListInput)
-	}
+	page, err := h.page(q, l, h.Store.ListVersions)
 	if err != nil {
 		return nil, err
 	}
