@@ -1,6 +1,10 @@
 package badgerstore
 
-import "kmsfs/objstore/badgerstore/kv"
+import (
+	"fmt"
+
+	"kmsfs/objstore/badgerstore/kv"
+)
 
 // SetFault lets changes fail after their function ran, when f answers an error.
 func (s *Store) SetFault(f func() error) {
@@ -20,3 +24,23 @@ func (s *Store) SetBackupPack(bytes int) { s.backupPack = bytes }
 
 // Pinned reports that a backup holds a state.
 func (s *Store) Pinned() bool { return s.pinned() }
+
+// WrongPasts is an error if what is kept about the old versions of names is not what the records say.
+func (s *Store) WrongPasts() error {
+	return s.update("WrongPasts", func(t *txn) error {
+		for at, some := range s.pasts {
+			prefix := namesPrefix(at.hist, at.name)
+			if at.name == allNames {
+				prefix = key8(kNoncurrent, uint64(at.hist))
+			}
+			none, err := t.empty(prefix)
+			if err != nil {
+				return err
+			}
+			if none == some {
+				return fmt.Errorf("name %q of history %d has old versions: %v, and not %v", at.name, at.hist, !none, some)
+			}
+		}
+		return nil
+	})
+}

@@ -216,8 +216,8 @@ func (t *txn) markLeft(p *inode, name string, in *inode) error {
 	if in.ver == nil || b.Versioning == objstore.VersioningOff {
 		return nil
 	}
-	none, err := t.empty(namesPrefix(p.hist, name))
-	if err != nil || none {
+	some, err := t.hasPast(p.hist, name)
+	if err != nil || !some {
 		return err
 	}
 	_, err = t.mark(b, p, name)

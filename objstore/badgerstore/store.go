@@ -46,7 +46,8 @@ type Store struct {
 	data *content.Dir
 	kms  *kms.Service
 
-	wmu sync.Mutex
+	wmu   sync.Mutex
+	pasts pastCache // GUARDED_BY(wmu)
 
 	low       recent
 	nodes     nodeCache
@@ -97,7 +98,7 @@ func Open(dir string, o Options) (*Store, error) {
 		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]objstore.BucketUsage{},
 		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{}, dust: map[seal.ContentID]int64{},
 		pins: map[*pin]struct{}{}, condemned: map[seal.ContentID]bool{}, leftDrafts: map[objstore.Ino]bool{},
-		counter: map[string]*counter{}, sweeps: make(chan seal.ContentID, 64),
+		counter: map[string]*counter{}, pasts: pastCache{}, sweeps: make(chan seal.ContentID, 64),
 	}
 	s.nodes.init()
 	s.names.init()

@@ -16,7 +16,7 @@ func TestStore(t *testing.T) {
 
 func env(r *rig) storetest.Env {
 	return storetest.Env{
-		Store: r.Store, Keys: r.kms,
+		Store: pastsChecked{r.Store}, Keys: r.kms,
 		Reopen: func(t testing.TB) storetest.Env {
 			require.NoError(t, r.Close())
 			return env(open(t, r.dir))

@@ -201,8 +201,12 @@ func (t *txn) newInode(p *inode, name string, init objstore.NodeInit) (*inode, e
 // adoptHistory gives a new directory the old versions of an earlier one of the same name.
 func (t *txn) adoptHistory(h histID, name string, ino objstore.Ino) (histID, error) {
 	old, ok, err := readGhost(t, h, name)
-	if err != nil || !ok {
-		return histID(ino), err
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		t.newHistory(histID(ino))
+		return histID(ino), nil
 	}
 	t.Delete(ghostKey(h, name))
 	return old, nil

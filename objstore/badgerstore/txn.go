@@ -17,6 +17,7 @@ type txn struct {
 	now    objstore.Time
 	edited map[objstore.Ino]*inode // nil: removed
 	names  map[place]dirent        // as this change leaves them
+	pasts  map[past]bool           // names that it gives old versions, false: takes some from, perhaps all
 	usage  map[bucketID]objstore.BucketUsage
 	done   []func()         // run when the change is made, before the next one can begin
 	later  []func()         // run when the change is made, while others go on
@@ -71,6 +72,7 @@ func (t *txn) run(fn func(*txn) error) error {
 		s.names.end(t.names)
 	}
 	t.applyUsage()
+	t.learnPasts()
 	for _, f := range t.done {
 		f()
 	}
