@@ -134,6 +134,15 @@ func aclOf(n *objstore.Node, name string) ([]byte, error) {
 	return value, nil
 }
 
+// aclOf answers an attribute of n. As long as no file at all has a list, none is supported where only programs ask: ls(1)
+// does for each file otherwise.
+func (v *View) aclOf(n *objstore.Node, name string) ([]byte, error) {
+	if k, ok := v.fs.tree.(objstore.ACLKnower); ok && !v.opt.EnforcesACLs && !k.MayHaveACLs() {
+		return nil, refuse(Unsupported, "getxattr", "no file has an access control list yet")
+	}
+	return aclOf(n, name)
+}
+
 // SetACL is setxattr(2) of one of the two lists. The access list sets the mode; one that says no more than a mode is
 // not kept. killSGID is set for callers who may not keep S_ISGID.
 func (v *View) SetACL(ctx context.Context, ino objstore.Ino, name string, value []byte, killSGID bool) error {

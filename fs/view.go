@@ -13,6 +13,7 @@ type ViewOptions struct {
 	Bucket         string   // "": every bucket is a directory of the root
 	Notifier       Notifier // nil: the view's kernel caches nothing
 	ReadOnly       bool
+	EnforcesACLs   bool // the view's kernel asks for access control lists itself, and takes [Unsupported] for a failure
 	ReencryptOnSet bool // make a new version a second after the last change of an encryption attribute
 }
 

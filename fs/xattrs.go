@@ -25,7 +25,7 @@ func (v *View) GetXattr(ctx context.Context, ino objstore.Ino, name string) ([]b
 		return v.virtualXattr(ctx, node, name)
 	}
 	if IsACL(name) {
-		return aclOf(node, name)
+		return v.aclOf(node, name)
 	}
 	all, err := v.answered(ctx, node)
 	if err != nil {
@@ -34,8 +34,15 @@ func (v *View) GetXattr(ctx context.Context, ino objstore.Ino, name string) ([]b
 	if value, ok := all[name]; ok {
 		return value, nil
 	}
+	if name == labelName {
+		return nil, refuse(Unsupported, "getxattr", "the file has no label, nor does this file system give it one")
+	}
 	return nil, noXattr("getxattr", name)
 }
+
+// labelName is SELinux's. Without SELinux the kernel asks here; it says Unsupported for file systems without labels, and so
+// is answered for each file that has none: then ls(1) asks for one file, not for all.
+const labelName = "security.selinux"
 
 // hasNoCapability reports whether ino is open and known to have no security.capability. The kernel asks for it before
 // the first write to each file.

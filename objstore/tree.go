@@ -158,6 +158,12 @@ type Tree interface {
 	ResolveEncryption(ctx context.Context, enc Encryption) (Encryption, error)
 }
 
+// ACLKnower is the capability of a [Tree] that knows whether any of its nodes has an access control list.
+type ACLKnower interface {
+	// MayHaveACLs is false only if none has an attribute system.posix_acl_access or system.posix_acl_default.
+	MayHaveACLs() bool
+}
+
 // BeginMode says how a file's content goes on when it is opened for change.
 type BeginMode int
 

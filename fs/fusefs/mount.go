@@ -55,6 +55,9 @@ type Options struct {
 // are neither shown nor kept.
 func (o *Options) overrides() bool { return o.UID != nil || o.GID != nil || o.Umask != nil }
 
+// enforcesACLs: the kernel looks at access control lists.
+func (o *Options) enforcesACLs() bool { return !o.NoPermissions && !o.overrides() }
+
 // defaultCacheTimeout: all changes come through the daemon, which tells the kernel.
 const defaultCacheTimeout = time.Hour
 
@@ -91,7 +94,7 @@ func New(ctx context.Context, files *fs.FS, o Options) (*Mount, error) {
 	o.setDefaults()
 	f := &filesystem{RawFileSystem: gofuse.NewDefaultRawFileSystem(), opt: o, errnos: newErrnos(), log: o.Logger}
 	view, err := files.NewView(ctx, fs.ViewOptions{
-		Bucket: o.Bucket, Notifier: f, ReadOnly: o.ReadOnly, ReencryptOnSet: o.ReencryptOnSet,
+		Bucket: o.Bucket, Notifier: f, ReadOnly: o.ReadOnly, ReencryptOnSet: o.ReencryptOnSet, EnforcesACLs: o.enforcesACLs(),
 	})
 	if err != nil {
 		return nil, err
@@ -146,7 +149,7 @@ func protocolOptions(o Options) *gofuse.MountOptions {
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
 		ExtraCapabilities:        capabilities,
-		EnableAcl:                !o.NoPermissions && !o.overrides(),
+		EnableAcl:                o.enforcesACLs(),
 		Debug:                    o.Debug,
 		Logger:                   log.New(logWriter{o.Logger}, "", 0),
 		PanicHandler: func(v any) gofuse.Status {

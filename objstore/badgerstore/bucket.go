@@ -101,6 +101,9 @@ func (t *txn) newBucket(b *bucket) error {
 	if err != nil {
 		return err
 	}
+	if id == firstNumber {
+		t.beginWithoutLists()
+	}
 	root, err := t.newIno()
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@
 //	I ino                        inode: attributes, and a file's current version
 //	K name                       record of the local key provider, sealed by it
 //	L ino parent name            empty: a further link of ino
-//	M name                       counter: numbers below it may have been given out (ino, seq, page, bucket)
+//	M name                       counter: numbers below it may have been given out (ino, seq, page, bucket, acl)
 //	N history name 0 ^number     inode as it was when it became noncurrent, or delete marker; newest first
 //	O ino                        empty: unlinked while open
 //	P content index id           page of a chunk map

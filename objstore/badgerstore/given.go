@@ -37,6 +37,9 @@ func (g given) seeInode(k, v []byte) {
 	}
 	g.add("ino", max(uint64(in.Ino), uint64(in.Parent), uint64(in.hist)))
 	g.add("bucket", uint64(in.bucket))
+	if in.hasList() {
+		g.add(listCounter, noLists)
+	}
 	if in.ver != nil {
 		g.add("seq", in.ver.seq)
 	}
@@ -69,6 +72,9 @@ func (m *mender) counters(t *txn) error {
 		}
 		t.Put(counterKey(name), binary.BigEndian.AppendUint64(nil, max(greatest, 1)+1))
 		delete(m.s.counter, name)
+		if name == listCounter {
+			t.after(func() { m.s.listless.Store(false) })
+		}
 		m.mended("", "", "the counter %s was behind the numbers given out, and is set anew", name)
 	}
 	return nil

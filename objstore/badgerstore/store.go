@@ -49,6 +49,7 @@ type Store struct {
 	wmu   sync.Mutex
 	pasts pastCache // GUARDED_BY(wmu)
 
+	listless  atomic.Bool // no node has an access control list
 	low       recent
 	nodes     nodeCache
 	names     nameCache
@@ -130,7 +131,7 @@ func (s *Store) start(o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the metadata of %s: %w", s.dir, err)
 	}
-	if err := s.loadBuckets(); err != nil {
+	if err := errors.Join(s.loadBuckets(), s.readLists()); err != nil {
 		return err
 	}
 	if err := s.recover(); err != nil {

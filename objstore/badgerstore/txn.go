@@ -80,6 +80,9 @@ func (t *txn) run(fn func(*txn) error) error {
 }
 
 func (t *txn) finish() error {
+	if err := t.noteLists(); err != nil {
+		return err
+	}
 	for ino, in := range t.edited {
 		if in == nil {
 			t.Delete(inodeKey(ino))
@@ -225,9 +228,12 @@ func notFound(err error, code objstore.Code) error {
 // counter hands out numbers that are never given out again, also after a crash: the record is ahead of what was given.
 type counter struct{ next, limit uint64 }
 
-const counterBlock = 4096
+const (
+	counterBlock = 4096
+	firstNumber  = 2 // 1 is left to FUSE's root
+)
 
-// take gives the next number of a counter; the first is 2 (1 is left to FUSE's root).
+// take gives the next number of a counter; the first is firstNumber.
 func (t *txn) take(name string) (uint64, error) {
 	c := t.s.counter[name] // guarded by wmu
 	if c == nil {
@@ -239,7 +245,7 @@ func (t *txn) take(name string) (uint64, error) {
 		if len(rec) == 8 {
 			c.next = binary.BigEndian.Uint64(rec)
 		}
-		c.next = max(c.next, 2)
+		c.next = max(c.next, firstNumber)
 		c.limit = c.next
 		t.s.counter[name] = c
 	}
