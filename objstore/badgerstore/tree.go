@@ -96,46 +96,27 @@ func (s *Store) ReadDir(_ context.Context, dir objstore.Ino, behind string, limi
 		if !isDir(p.Mode) {
 			return objstore.NotDirectory
 		}
-		prefix := direntKey(dir, "")
-		from := prefix
-		if behind != "" {
-			from = direntKey(dir, behind+"\x00")
+		if out, err = direntPage(r, dir, behind, limit); err == nil {
+			s.describe(r.(snapshot), out, plus)
 		}
-		return r.Ascend(from, after(prefix), func(k, v []byte) (bool, error) {
-			e, ok, err := s.entry(r, string(k[len(prefix):]), v, plus)
-			if err != nil {
-				return false, err
-			}
-			if ok {
-				out = append(out, e)
-			}
-			return len(out) < limit, nil
-		})
+		return err
 	})
 	return out, err
 }
 
-// entry makes a listing's entry. ok is false for keys that a mount cannot show: components that are no file names.
-func (s *Store) entry(r kv.Reader, name string, v []byte, plus bool) (e objstore.DirEntry, ok bool, err error) {
-	if checkName(name) != nil {
-		return e, false, nil
-	}
-	d, err := unmarshalDirent(v)
-	if err != nil {
-		return e, false, err
-	}
-	e = objstore.DirEntry{Name: name, Ino: d.node(), Type: sIFREG}
-	if d.dir != 0 {
-		e.Type = sIFDIR
-	}
-	in, err := s.inode(r, d.node())
-	if err == nil {
-		e.Type = in.Mode & sIFMT
+// describe completes a page of a listing with what the records of the inodes say.
+func (s *Store) describe(r snapshot, page []objstore.DirEntry, plus bool) {
+	found := s.inodes(r, page)
+	for i := range page {
+		in := found[page[i].Ino]
+		if in == nil {
+			continue
+		}
+		page[i].Type = in.Mode & sIFMT
 		if plus {
-			e.Node = &in.Node
+			page[i].Node = &in.Node
 		}
 	}
-	return e, true, nil
 }
 
 // Create makes a node.

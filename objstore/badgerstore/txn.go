@@ -198,11 +198,10 @@ func (s *Store) readInode(r getter, ino objstore.Ino, epoch uint64) (*inode, err
 	if err != nil {
 		return nil, notFound(err, objstore.NoSuchNode)
 	}
-	in, err := unmarshalInode(rec)
+	in, err := s.decoded(rec)
 	if err != nil {
 		return nil, err
 	}
-	in.Bucket = s.bucketName(in.bucket)
 	s.nodes.fill(ino, in, epoch)
 	return in, nil
 }
