@@ -14,7 +14,7 @@ func (db *DB) Close() error {
 	}
 	db.patient.Store(false)
 	close(db.stop)
-	<-db.stopped
+	db.background.Wait()
 	db.writer.Lock() // the last Update ends
 	defer db.writer.Unlock()
 	db.checkpointMu.Lock()

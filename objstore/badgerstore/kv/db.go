@@ -43,7 +43,10 @@ type DB struct {
 	patient      atomic.Bool // checkpoints wait for compaction: not while opening and closing
 	wake         chan struct{}
 	stop         chan struct{}
-	stopped      chan struct{}
+	background   sync.WaitGroup // run and runTrims
+
+	touches  atomic.Int64 // reads of badger
+	trimWake chan struct{}
 
 	checkpointed atomic.Uint64 // LSN of the last checkpoint
 
@@ -235,9 +238,7 @@ func (db *DB) kick() {
 
 // run makes checkpoints until the store closes.
 func (db *DB) run() {
-	defer close(db.stopped)
 	var tick <-chan time.Time
-	var trimmed time.Time
 	if db.opts.SyncEvery > 0 {
 		t := time.NewTicker(db.opts.SyncEvery)
 		defer t.Stop()
@@ -254,10 +255,6 @@ func (db *DB) run() {
 			return
 		}
 		db.reclaim()
-		if time.Since(trimmed) > trimEvery {
-			trimmed = time.Now()
-			db.trim()
-		}
 	}
 }
 

@@ -16,18 +16,19 @@ func Open(dir string, secret []byte, o Options) (*DB, error) {
 	o.setDefaults()
 	db := &DB{
 		dir: dir, opts: o, log: o.Logger,
-		flusher: newFlusher(),
-		active:  newOverlay(),
-		wake:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-		stopped: make(chan struct{}),
+		flusher:  newFlusher(),
+		active:   newOverlay(),
+		wake:     make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		trimWake: make(chan struct{}, 1),
 	}
 	if err := db.open(secret); err != nil {
 		db.discard()
 		return nil, err
 	}
 	db.patient.Store(true)
-	go db.run()
+	db.background.Go(db.run)
+	db.background.Go(db.runTrims)
 	return db, nil
 }
 

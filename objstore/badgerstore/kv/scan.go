@@ -38,6 +38,7 @@ func (s *snapshot) scan(tx *btree.BTreeG[item], b bounds, fn func(k, v []byte) (
 	if s.frozen != nil {
 		m.add(&treeCursor{tree: s.frozen.tree, b: b, seq: s.seq, db: s.db})
 	}
+	s.db.touched()
 	bc, err := newBadgerCursor(s.base.meta, s.db.sealer, b)
 	if err != nil {
 		return err

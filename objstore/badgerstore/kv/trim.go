@@ -12,8 +12,59 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// trimEvery is the time between two trims. One reads the index of every table.
-const trimEvery = 30 * time.Second
+// When tables are trimmed. A read of a block maps the 64 KiB around it, so that some thousand reads map a whole store.
+const (
+	trimEvery   = 5 * time.Second
+	trimAfter   = 1024     // reads of badger, when that comes earlier
+	trimResting = 16 << 20 // bytes that were mapped since the last trim, and are worth one
+	trimBusy    = 64 << 20 // the same after trimAfter reads
+)
+
+// touched notes a read of badger.
+func (db *DB) touched() {
+	if db.touches.Add(1)%trimAfter != 0 {
+		return
+	}
+	select {
+	case db.trimWake <- struct{}{}:
+	default:
+	}
+}
+
+// runTrims trims until the store closes.
+func (db *DB) runTrims() {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	var rest int64 // what is resident without tables
+	for {
+		worth := int64(trimResting)
+		select {
+		case <-db.stop:
+			return
+		case <-tick.C:
+		case <-db.trimWake:
+			worth = trimBusy
+		}
+		if residentFiles()-rest < worth {
+			continue
+		}
+		db.trim()
+		rest = residentFiles()
+	}
+}
+
+// residentFiles is how much of mapped files this process has in memory, in bytes; 0 if it cannot be told.
+func residentFiles() int64 {
+	var size, resident, shared int64
+	raw, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	if _, err := fmt.Sscan(string(raw), &size, &resident, &shared); err != nil {
+		return 0
+	}
+	return shared * int64(os.Getpagesize())
+}
 
 // trimResident unmaps the pages of table files from the process, though not from the page
 // cache. Badger maps its tables, and compactions touch all of them: a store's size would

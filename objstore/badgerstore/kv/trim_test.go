@@ -42,3 +42,17 @@ func TestTrimResident(t *testing.T) {
 	require.Len(t, value(t, db, "object/00000500"), 100)
 	require.NoError(t, db.Close())
 }
+
+// Reads alone, with no change, lead to a trim. That it comes in time is seen in measurements only.
+func TestReadsAreTrimmed(t *testing.T) {
+	db := mustOpen(t, tempDir(t), small())
+	putObjects(t, db, 100, 100)
+	require.NoError(t, db.Compact(t.Context()))
+	before := db.touches.Load()
+	for range trimAfter {
+		require.Len(t, value(t, db, "object/00000050"), 100)
+	}
+	require.GreaterOrEqual(t, db.touches.Load()-before, int64(trimAfter))
+	require.Positive(t, residentFiles())
+	require.NoError(t, db.Close())
+}

@@ -32,6 +32,7 @@ func (s *snapshot) Get(key []byte) ([]byte, error) {
 		}
 		return e.val, nil
 	}
+	s.db.touched()
 	return get(s.base.meta, s.db.sealer, prefixed(prefixMeta, key))
 }
 
