@@ -71,6 +71,18 @@ func (t *txn) dropContent(v *version, holder []byte, kept bool) error {
 	return t.destroy(v.content, exts)
 }
 
+// leaveContent is dropContent for an inode's version. kept says that this change made a noncurrent version of it, which uses
+// the content: then there is nothing to count.
+func (t *txn) leaveContent(v *version, holder []byte, kept bool) error {
+	if !kept {
+		return t.dropContent(v, holder, false)
+	}
+	if v.content != noContent {
+		t.Delete(refKey(v.content, holder))
+	}
+	return nil
+}
+
 // allExtents gives the extents of a version and of every page of its content.
 func (t *txn) allExtents(v *version) (exts []extent, err error) {
 	exts = v.chunks.inline

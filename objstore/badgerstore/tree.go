@@ -347,7 +347,7 @@ func (t *txn) purge(in *inode, kept bool) error {
 	if in.ver == nil {
 		return nil
 	}
-	return t.dropContent(in.ver, inodeKey(in.Ino), kept)
+	return t.leaveContent(in.ver, inodeKey(in.Ino), kept)
 }
 
 // Rmdir removes an empty directory.

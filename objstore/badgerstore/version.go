@@ -181,10 +181,10 @@ func (t *txn) setVersion(in *inode, v *version, amend bool) (kept bool, err erro
 	old := in.ver
 	in.ver = v
 	t.countCurrent(in, int64(in.Nlink))
-	if old != nil && old.content != v.content {
-		return kept, t.dropContent(old, inodeKey(in.Ino), kept)
+	if old == nil || old.content == v.content {
+		return kept, nil
 	}
-	return kept, nil
+	return kept, t.leaveContent(old, inodeKey(in.Ino), kept)
 }
 
 // findVersion finds a version of a name by its id; the null id and the current version included.
