@@ -47,7 +47,8 @@ func (i *inode) putWhole(index int64, data []byte) error {
 	return nil
 }
 
-func (i *inode) putPart(index int64, in int, data []byte) error {
+// hold puts a part of a chunk into memory.
+func (i *inode) hold(index int64, in int, data []byte) *chunk {
 	c := i.chunks[index]
 	if c == nil {
 		c = i.fs.pool.take(i, index)
@@ -57,6 +58,11 @@ func (i *inode) putPart(index int64, in int, data []byte) error {
 	c.valid = c.valid.add(in, in+len(data))
 	c.dirty = true
 	i.size = max(i.size, index*chunkSize+int64(in+len(data)))
+	return c
+}
+
+func (i *inode) putPart(index int64, in int, data []byte) error {
+	c := i.hold(index, in, data)
 	if i.size < (index+1)*chunkSize || !c.valid.covers(0, chunkSize) {
 		return nil
 	}

@@ -142,14 +142,15 @@ const MaxSize = 1 << 62
 
 // Write is pwrite(2). kill is set for callers without CAP_FSETID: S_ISUID and S_ISGID go.
 func (h *Handle) Write(ctx context.Context, off int64, data []byte, kill bool) (int, error) {
-	if !h.write {
-		return 0, refuse(BadHandle, "write", "not open for writing")
-	}
-	if off < 0 || off > MaxSize-int64(len(data)) {
-		return 0, refuse(FileTooLarge, "write", "it would end behind byte %d", int64(MaxSize))
+	if err := h.checkWrite(off, data); err != nil {
+		return 0, err
 	}
 	ctx = uncancelled(ctx)
-	n, err := h.change(ctx, kill, func(i *inode) (int, error) { return i.put(off, data) })
+	n, err := h.change(ctx, kill, func(i *inode) (int, error) {
+		n, err := i.put(off, data)
+		i.refused = i.refused && err != nil
+		return n, err
+	})
 	if err == nil {
 		err = h.view.fs.evict(ctx)
 	}
@@ -159,11 +160,25 @@ func (h *Handle) Write(ctx context.Context, off int64, data []byte, kill bool) (
 	return n, err
 }
 
+func (h *Handle) checkWrite(off int64, data []byte) error {
+	if !h.write {
+		return refuse(BadHandle, "write", "not open for writing")
+	}
+	if off < 0 || off > MaxSize-int64(len(data)) {
+		return refuse(FileTooLarge, "write", "it would end behind byte %d", int64(MaxSize))
+	}
+	return nil
+}
+
 // change runs fn, which changes content or size, with all that belongs to a change.
 func (h *Handle) change(ctx context.Context, kill bool, fn func(*inode) (int, error)) (int, error) {
+	h.inode.mu.Lock()
+	defer h.inode.mu.Unlock()
+	return h.changeLocked(ctx, kill, fn)
+}
+
+func (h *Handle) changeLocked(ctx context.Context, kill bool, fn func(*inode) (int, error)) (int, error) {
 	i := h.inode
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	if err := i.prepare(ctx); err != nil {
 		return 0, err
 	}

@@ -33,6 +33,7 @@ type inode struct {
 	selection uint64 // selections.generation at that time
 	changed   bool   // there is something to commit
 	failed    bool   // the last commit failed and nothing was written since
+	refused   bool   // what was answered could not be stored: writes are stored before they are answered
 	orphan    bool   // it has no name any more: nothing is committed
 	blank     bool   // the file was opened without its content, and is not emptied yet: nobody may have it
 }
@@ -85,7 +86,7 @@ func (i *inode) load(ctx context.Context, node *objstore.Node, dropped bool) err
 	i.file, i.size, i.version = file, file.Size(), node.VersionID
 	i.mode = node.Mode
 	_, i.seccap = node.Xattrs[capabilityName]
-	i.begun, i.changed, i.failed, i.orphan = false, false, false, node.Nlink == 0
+	i.begun, i.changed, i.failed, i.refused, i.orphan = false, false, false, false, node.Nlink == 0
 	i.blank = dropped
 	return nil
 }

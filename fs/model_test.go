@@ -107,13 +107,29 @@ func (m *fileModel) write() {
 	n := m.position(min(modelSize-off, [...]int{100, 5000, 3 * chunkSize}[m.r.IntN(3)]))
 	m.note("write %d+%d", off, n)
 	data := bytes.Repeat([]byte{byte(1 + m.r.IntN(255))}, n)
-	got, err := m.h.Write(m.t.Context(), int64(off), data, false)
+	do := m.h.Write
+	if m.r.IntN(2) == 0 {
+		do = m.writeBehind
+	}
+	got, err := do(m.t.Context(), int64(off), data, false)
 	require.NoError(m.t, err)
 	require.Equal(m.t, n, got)
 	if n > 0 {
 		m.grow(off + n)
 		copy(m.want[off:], data)
 	}
+}
+
+// writeBehind finishes the write beside what comes next.
+func (m *fileModel) writeBehind(ctx context.Context, off int64, data []byte, kill bool) (int, error) {
+	if len(data) == 0 {
+		return 0, nil
+	}
+	n, finish, err := m.h.writeBehind(ctx, off, bytes.Clone(data), kill)
+	if finish != nil {
+		go finish()
+	}
+	return n, err
 }
 
 func (m *fileModel) truncate() {

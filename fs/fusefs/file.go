@@ -108,7 +108,10 @@ func (f *filesystem) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []by
 	if status != gofuse.OK {
 		return 0, status
 	}
-	n, err := open.Write(open.ctx, int64(in.Offset), data, in.WriteFlags&gofuse.WRITE_KILL_SUIDGID != 0)
+	n, finish, err := open.WriteBehind(open.ctx, int64(in.Offset), data, in.WriteFlags&gofuse.WRITE_KILL_SUIDGID != 0)
+	if finish != nil {
+		f.behind.add(in.Unique, finish)
+	}
 	if n > 0 {
 		return uint32(n), gofuse.OK
 	}

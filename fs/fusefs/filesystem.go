@@ -24,6 +24,7 @@ type filesystem struct {
 	files  handles[*openFile]
 	dirs   handles[*openDir]
 	kernel kernel
+	behind behind
 }
 
 var _ gofuse.RawFileSystem = (*filesystem)(nil)

@@ -202,7 +202,7 @@ func (m *Mount) serve(p *gofuse.ProtocolServer) {
 			return refusal(in, out, status)
 		}
 		return n
-	}).serve()
+	}, m.fs.behind.run).serve()
 	m.fs.kernel.set(nil)
 	_ = m.dev.close()
 	for _, open := range m.fs.files.drain() {

@@ -17,6 +17,7 @@ import (
 type workers struct {
 	dev    requestDevice
 	handle func(in, out []byte) int // answers; 0: nothing to send
+	behind func(in []byte)          // does what is left to do when the answer is sent
 	log    *slog.Logger
 
 	// answering is the number of the request that the holder of the turn answers, 0 while it reads or has passed it on.
@@ -44,6 +45,9 @@ type requestDevice interface {
 }
 
 const (
+	opRead       = 15                     // FUSE_READ
+	opWrite      = 16                     // FUSE_WRITE
+	slowRead     = 60 * time.Microsecond  // see slow
 	slowAnswer   = 600 * time.Microsecond // the turn is passed on before an answer that takes longer on average
 	watchEvery   = 2 * time.Millisecond
 	watchIdle    = 10 // ticks without a request, after which the watchdog sleeps
@@ -51,8 +55,8 @@ const (
 	requestBytes = maxTransfer + 4096 // the largest request, and the largest answer
 )
 
-func newWorkers(dev requestDevice, log *slog.Logger, handle func(in, out []byte) int) *workers {
-	w := &workers{dev: dev, handle: handle, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newWorkers(dev requestDevice, log *slog.Logger, handle func(in, out []byte) int, behind func(in []byte)) *workers {
+	w := &workers{dev: dev, handle: handle, behind: behind, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	w.buffers.New = func() any { return &buffers{make([]byte, requestBytes), make([]byte, requestBytes)} }
 	return w
 }
@@ -98,7 +102,7 @@ func (w *workers) next(buf []byte) (int, error) {
 func (w *workers) answer(in, out []byte) bool {
 	op := opcodeOf(in)
 	number := w.last.Add(1)
-	keep := w.cost[op].Load() < int64(slowAnswer) && !w.dev.pending()
+	keep := w.cost[op].Load() < int64(slow(op)) && !w.dev.pending()
 	if keep {
 		w.answering.Store(number)
 		w.rouse()
@@ -111,6 +115,7 @@ func (w *workers) answer(in, out []byte) bool {
 			w.log.Error("an answer could not be sent to the kernel", "opcode", op, "error", err)
 		}
 	}
+	w.behind(in)
 	w.took(op, time.Since(start))
 	return keep && w.answering.CompareAndSwap(number, 0) || w.takeOver()
 }
@@ -121,6 +126,15 @@ func opcodeOf(in []byte) int {
 		return 0
 	}
 	return int(binary.NativeEndian.Uint32(in[4:]) % 64)
+}
+
+// slow is the time after which the turn is passed on before an answer. A READ that takes long waits for the disk more
+// often than not, and the disk serves several at a time.
+func slow(op int) time.Duration {
+	if op == opRead {
+		return slowRead
+	}
+	return slowAnswer
 }
 
 func (w *workers) took(op int, d time.Duration) {

@@ -87,7 +87,7 @@ func serving(t *testing.T, q *queue, handle func(in []byte)) {
 	w := newWorkers(q, slog.Default(), func(in, out []byte) int {
 		handle(in)
 		return copy(out, in)
-	})
+	}, nothing)
 	ended := make(chan struct{})
 	go func() { w.serve(); close(ended) }()
 	t.Cleanup(func() {
@@ -95,6 +95,8 @@ func serving(t *testing.T, q *queue, handle func(in []byte)) {
 		within(t, ended, "workers do not end")
 	})
 }
+
+func nothing([]byte) {}
 
 func within[T any](t *testing.T, c <-chan T, what string) (v T) {
 	t.Helper()
@@ -155,7 +157,7 @@ func TestAnswersThatNeedOthers(t *testing.T) {
 func TestWorkersEndAfterTheirAnswers(t *testing.T) {
 	q := newQueue()
 	started, finish := make(chan struct{}), make(chan struct{})
-	w := newWorkers(q, slog.Default(), func(in, out []byte) int { close(started); <-finish; return copy(out, in) })
+	w := newWorkers(q, slog.Default(), func(in, out []byte) int { close(started); <-finish; return copy(out, in) }, nothing)
 	ended := make(chan struct{})
 	go func() { w.serve(); close(ended) }()
 	q.send(1, 7)
@@ -169,6 +171,34 @@ func TestWorkersEndAfterTheirAnswers(t *testing.T) {
 	close(finish)
 	within(t, ended, "workers do not end")
 	require.EqualValues(t, 7, numberOf(within(t, q.answers, "not answered")))
+}
+
+// What is left of a request is done behind its answer, and others are answered meanwhile.
+func TestWorkBehindAnAnswer(t *testing.T) {
+	q := newQueue()
+	var b behind
+	left := make(chan struct{})
+	w := newWorkers(q, slog.Default(), func(in, out []byte) int {
+		if n := numberOf(in); n == 7 {
+			b.add(n, func() { <-left })
+		}
+		return copy(out, in)
+	}, b.run)
+	ended := make(chan struct{})
+	go func() { w.serve(); close(ended) }()
+	q.send(opWrite, 7)
+	require.EqualValues(t, 7, numberOf(within(t, q.answers, "not answered")))
+	q.send(opWrite, 8)
+	require.EqualValues(t, 8, numberOf(within(t, q.answers, "it waits for what is left of another one")))
+	q.unmount()
+	select {
+	case <-ended:
+		t.Fatal("ended before all was done")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(left)
+	within(t, ended, "workers do not end")
+	require.Empty(t, b.todo)
 }
 
 func TestMountFlags(t *testing.T) {

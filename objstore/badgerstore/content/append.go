@@ -72,6 +72,7 @@ func (d *Dir) write(f *file, data []byte, off int64) error {
 	}
 	d.markDirty(f, off, int64(len(data)))
 	f.startWriteback(off, int64(len(data)))
+	d.syncEarly(f, int64(len(data)))
 	return nil
 }
 
@@ -115,6 +116,28 @@ func (f *file) startWriteback(off, n int64) {
 	if due {
 		_ = f.h.StartWriteback(from, end-from)
 	}
+}
+
+// syncEarly makes a file durable in the background each time that much was written: a disk with a cache of its own takes long to
+// flush it, which the next Sync is spared. Its errors show there.
+func (d *Dir) syncEarly(f *file, n int64) {
+	f.mu.Lock()
+	f.unsynced += n
+	due := f.unsynced >= d.syncStep && d.syncing.CompareAndSwap(false, true)
+	if due {
+		f.unsynced = 0
+	}
+	f.mu.Unlock()
+	if !due {
+		return
+	}
+	d.mu.Lock()
+	d.pin(f)
+	d.mu.Unlock()
+	go func() {
+		defer d.syncing.Store(false)
+		_ = d.syncFile(f)
+	}()
 }
 
 // makeRoom syncs when too many files are dirty. Its errors are those of other contents, and show in their next Sync.

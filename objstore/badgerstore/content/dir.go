@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 )
 
 // ID names a content. A [16]byte can be used in its place.
@@ -25,6 +26,8 @@ const (
 	maxDirty = 2048
 	// writebackStep is how many bytes of a file may be dirty before the kernel is asked to begin writing them.
 	writebackStep = 8 << 20
+	// syncStep is how many bytes of a file are written before a sync of it is begun in the background.
+	syncStep = 64 << 20
 	// syncWorkers is how many fdatasync and fsync calls run at a time.
 	syncWorkers = 16
 )
@@ -33,8 +36,11 @@ const (
 type Dir struct {
 	root string
 	ops  Ops
-	// Constants but in tests: maxIdle and maxDirty.
+	// Constants but in tests: maxIdle, maxDirty and syncStep.
 	maxIdle, maxDirty int
+	syncStep          int64
+
+	syncing atomic.Bool // a sync runs in the background
 
 	mu     sync.Mutex
 	closed bool                  // GUARDED_BY(mu)
@@ -58,7 +64,7 @@ func Open(root string) (*Dir, error) { return OpenWith(root, OS{}) }
 // OpenWith is Open over other file operations.
 func OpenWith(root string, ops Ops) (*Dir, error) {
 	d := &Dir{
-		root: root, ops: ops, maxIdle: maxIdle, maxDirty: maxDirty,
+		root: root, ops: ops, maxIdle: maxIdle, maxDirty: maxDirty, syncStep: syncStep,
 		files: map[ID]*file{}, idle: list.New(), dirty: map[ID]*file{}, dirs: map[string]*directory{},
 	}
 	switch err := ops.Mkdir(root); {

@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -301,6 +303,41 @@ func TestLargeAppendsStartWriteback(t *testing.T) {
 		mustAppend(t, d, testID(1), data)
 	}
 	require.Equal(t, int64(2), ops.starts.Load())
+}
+
+// What large appends wrote becomes durable without being asked; when that fails, the next Sync writes it again.
+func TestLargeAppendsAreSyncedEarly(t *testing.T) {
+	ops := &faulty{}
+	d := openTest(t, ops)
+	d.syncStep = 8 * testSlot
+	synced := make(chan struct{}, 10)
+	var fail atomic.Bool
+	ops.datasync = func() error {
+		defer func() { synced <- struct{}{} }()
+		if fail.Load() {
+			return syscall.EIO
+		}
+		return nil
+	}
+	mustAppend(t, d, testID(1), make([]byte, 7*testSlot))
+	require.Empty(t, synced, "too early")
+	mustAppend(t, d, testID(1), make([]byte, testSlot))
+	<-synced
+	require.Eventually(t, func() bool { return !d.syncing.Load() }, time.Minute, time.Millisecond)
+	require.Empty(t, d.dirty)
+
+	fail.Store(true)
+	data := bytes.Repeat([]byte("x"), 8*testSlot)
+	first := mustAppend(t, d, testID(1), data)
+	<-synced
+	require.Eventually(t, func() bool { return !d.syncing.Load() }, time.Minute, time.Millisecond)
+	require.Contains(t, d.dirty, testID(1))
+	fail.Store(false)
+	require.NoError(t, d.Sync())
+	require.Empty(t, d.dirty)
+	got := make([]byte, len(data))
+	require.NoError(t, d.ReadAt(testID(1), testSlot, first, got))
+	require.Equal(t, data, got)
 }
 
 // The store's disk is full: the real thing, on a small tmpfs.

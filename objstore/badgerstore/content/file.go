@@ -23,17 +23,18 @@ type file struct {
 	// writers is held shared while slots are written, alone while a failed append is cleaned up.
 	writers sync.RWMutex
 
-	mu      sync.Mutex
-	h       File   // GUARDED_BY(mu) set once; nil before it is opened
-	end     int64  // GUARDED_BY(mu) where the next append may begin, before rounding up to a slot
-	sized   bool   // GUARDED_BY(mu) end is known
-	pending int64  // GUARDED_BY(mu) bytes written since write-back was last started
-	from    int64  // GUARDED_BY(mu) lowest offset of those
-	written uint64 // GUARDED_BY(mu) appends that are complete
-	synced  uint64 // GUARDED_BY(mu) appends that survive power loss
-	bad     error  // GUARDED_BY(mu) why written bytes are lost; sticky
-	fresh   spans  // GUARDED_BY(mu) appended since the last sync began
-	syncing spans  // GUARDED_BY(mu) appended before that, and not known to be durable
+	mu       sync.Mutex
+	h        File   // GUARDED_BY(mu) set once; nil before it is opened
+	end      int64  // GUARDED_BY(mu) where the next append may begin, before rounding up to a slot
+	sized    bool   // GUARDED_BY(mu) end is known
+	pending  int64  // GUARDED_BY(mu) bytes written since write-back was last started
+	from     int64  // GUARDED_BY(mu) lowest offset of those
+	unsynced int64  // GUARDED_BY(mu) bytes written since a sync was last begun early
+	written  uint64 // GUARDED_BY(mu) appends that are complete
+	synced   uint64 // GUARDED_BY(mu) appends that survive power loss
+	bad      error  // GUARDED_BY(mu) why written bytes are lost; sticky
+	fresh    spans  // GUARDED_BY(mu) appended since the last sync began
+	syncing  spans  // GUARDED_BY(mu) appended before that, and not known to be durable
 }
 
 func newFile(id ID) *file { return &file{id: id} }
