@@ -131,8 +131,11 @@ func mountError(dir string, err error) error {
 		"and, unless you are root, fusermount3 (package fuse3) installed", dir, err)
 }
 
-// maxTransfer is the largest READ and WRITE, and the read-ahead, in bytes: 16 chunks.
+// maxTransfer is the largest READ and WRITE, in bytes.
 const maxTransfer = 1 << 20
+
+// maxReadAhead is how far the kernel reads ahead, in bytes: several requests, so that one is opened while others are copied.
+const maxReadAhead = 4 * maxTransfer
 
 // capabilities of the kernel that are used where it has them. With DONT_MASK the umask comes with the request, for a
 // directory's default access control list takes its place; SETXATTR_EXT tells who may not keep S_ISGID.
@@ -143,7 +146,7 @@ func protocolOptions(o Options) *gofuse.MountOptions {
 	return &gofuse.MountOptions{
 		Name:          "kmsfs",
 		MaxWrite:      maxTransfer,
-		MaxReadAhead:  maxTransfer,
+		MaxReadAhead:  maxReadAhead,
 		MaxBackground: 64,
 		// Pages are dropped when the daemon says so, not whenever a time of a file that is written changes.
 		ExplicitDataCacheControl: true,
@@ -180,8 +183,8 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readAhead raises the read-ahead of the mount: the kernel offers FUSE no more than 128 KiB by itself, which is two
-// chunks. Only root may; without it reading is slower.
+// readAhead raises the read-ahead of the mount: the kernel offers FUSE no more than 128 KiB by itself. Only root may; without
+// it reading is slower.
 func readAhead(dir string, log *slog.Logger) {
 	var st syscall.Stat_t
 	if os.Geteuid() != 0 || syscall.Stat(dir, &st) != nil {
@@ -189,7 +192,7 @@ func readAhead(dir string, log *slog.Logger) {
 	}
 	major, minor := st.Dev>>8&0xfff, st.Dev&0xff|st.Dev>>12&0xfff00
 	file := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", major, minor)
-	if err := os.WriteFile(file, fmt.Appendf(nil, "%d", maxTransfer>>10), 0); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, "%d", maxReadAhead>>10), 0); err != nil {
 		log.Debug("read-ahead stays at the kernel's default", "error", err)
 	}
 }

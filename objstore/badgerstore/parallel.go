@@ -22,11 +22,16 @@ func inParallel(n int, fn func(int) error) error {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
-		wg.Go(func() {
+		work := func() {
 			for i := n * w / workers; i < n*(w+1)/workers && errs[w] == nil; i++ {
 				errs[w] = fn(i)
 			}
-		})
+		}
+		if w == workers-1 { // the last share is the caller's
+			work()
+			continue
+		}
+		wg.Go(work)
 	}
 	wg.Wait()
 	for _, err := range errs {
