@@ -38,6 +38,7 @@ func run(args []string, stdout, stderr io.Writer) exit {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	go restMemory(ctx)
 	a := &app{flags: Default(), stdout: stdout, stderr: stderr}
 	return a.run(ctx, args)
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,3 +29,47 @@ func limitMemory() {
 		debug.SetMemoryLimit(memoryAim)
 	}
 }
+
+// restEvery is how long nothing may have been collected before what is free goes back to the system.
+const restEvery = 10 * time.Second
+
+// collections counts garbage collections.
+const collections = "/gc/cycles/total:gc-cycles"
+
+// restMemory gives the system back what a busy time took, once after each: by itself, Go keeps what it may soon need again, and
+// collects only every two minutes while little happens. It ends with ctx.
+func restMemory(ctx context.Context) {
+	tick := time.NewTicker(restEvery)
+	defer tick.Stop()
+	var q quiet
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if q.begins(countCollections()) {
+			debug.FreeOSMemory()
+			q.own(countCollections())
+		}
+	}
+}
+
+func countCollections() uint64 {
+	s := []metrics.Sample{{Name: collections}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// quiet tells when a busy time ends, from the number of garbage collections.
+type quiet struct{ last, rested uint64 }
+
+// begins reports that there was no collection since the last call, but some since own was called.
+func (q *quiet) begins(n uint64) bool {
+	same := n == q.last
+	q.last = n
+	return same && n != q.rested
+}
+
+// own notes the number of collections after one that was asked for.
+func (q *quiet) own(n uint64) { q.last, q.rested = n, n }

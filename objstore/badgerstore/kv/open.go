@@ -28,7 +28,9 @@ func Open(dir string, secret []byte, o Options) (*DB, error) {
 	}
 	db.patient.Store(true)
 	db.background.Go(db.run)
-	db.background.Go(db.runTrims)
+	if db.opts.SyncEvery > 0 {
+		db.background.Go(db.runTrims)
+	}
 	return db, nil
 }
 

@@ -25,7 +25,7 @@ type Options struct {
 	Logger *slog.Logger // nil: discard
 
 	// SyncEvery is the longest time between Update and durability against power loss
-	// without a Sync; 0 is 5 s, negative is never (tests).
+	// without a Sync; 0 is 5 s, negative is never, nor is anything else done by the clock (tests).
 	SyncEvery time.Duration
 
 	// BeforeSync makes durable what records refer to outside of this store. It runs before

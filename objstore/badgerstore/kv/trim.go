@@ -35,7 +35,8 @@ func (db *DB) touched() {
 func (db *DB) runTrims() {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
-	var rest int64 // what is resident without tables
+	db.trim() // opening has looked at each table
+	rest := residentFiles()
 	for {
 		worth := int64(trimResting)
 		select {
