@@ -165,7 +165,7 @@ func TestDiskFullAtEveryStep(t *testing.T) {
 }
 
 // A disk that fails at one call, or for a while, or is slow: who asked is told, nothing that was acknowledged is lost, and
-// the next call works.
+// the next call works. One failed write of a large file's content is made up by the next flush, and nobody need be told.
 func TestFailingDisk(t *testing.T) {
 	const eio = unix.EIO
 	content, journal := []string{"content"}, []string{"journal/"}
@@ -189,7 +189,8 @@ func TestFailingDisk(t *testing.T) {
 		for _, count := range []int64{1, 0} {
 			tried := &steps{ops: s.ops, dirs: s.dirs, from: 1, count: count, err: s.err, delay: s.delay, half: s.half}
 			require.True(t, l.under(o, tried, s.err), "%s: nothing failed: this test sees nothing", name)
-			require.Equal(t, s.err != 0, len(l.told) > 0, "%s: %v", name, l.told)
+			madeUp := count == 1 && strings.HasSuffix(name, "write of content")
+			require.Equal(t, s.err != 0 && !madeUp, len(l.told) > 0, "%s: %v", name, l.told)
 			require.Empty(t, l.run(), name)
 			l.kept()
 		}

@@ -41,6 +41,7 @@ type DB struct {
 	checkpointMu sync.Mutex  // one checkpoint at a time
 	troubled     atomic.Bool // the last checkpoint failed
 	patient      atomic.Bool // checkpoints wait for compaction: not while opening and closing
+	spare        bool        // the spare space is taken: see keepSpare. Of Open, then of run
 	wake         chan struct{}
 	stop         chan struct{}
 	background   sync.WaitGroup // run and runTrims
@@ -255,6 +256,7 @@ func (db *DB) run() {
 			return
 		}
 		db.reclaim()
+		db.keepSpare()
 	}
 }
 

@@ -30,6 +30,7 @@
 //	meta.copy/    second copy of each file that badger needs, and of INDEX
 //	data/         packs: values of PutData
 //	INDEX         sealed: names, sizes and SHA-256 of the files above
+//	SPARE         nothing: space for opening the store on a full disk
 //
 // # Lock order
 //

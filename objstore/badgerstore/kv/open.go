@@ -14,6 +14,23 @@ import (
 // copies, or if durable records are missing; an error that says so if the secret is wrong.
 func Open(dir string, secret []byte, o Options) (*DB, error) {
 	o.setDefaults()
+	db, err := tryOpen(dir, secret, o)
+	if giveSpare(dir, err) {
+		db, err = tryOpen(dir, secret, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	db.keepSpare()
+	db.patient.Store(true)
+	db.background.Go(db.run)
+	if db.opts.SyncEvery > 0 {
+		db.background.Go(db.runTrims)
+	}
+	return db, nil
+}
+
+func tryOpen(dir string, secret []byte, o Options) (*DB, error) {
 	db := &DB{
 		dir: dir, opts: o, log: o.Logger,
 		flusher:  newFlusher(),
@@ -25,11 +42,6 @@ func Open(dir string, secret []byte, o Options) (*DB, error) {
 	if err := db.open(secret); err != nil {
 		db.discard()
 		return nil, err
-	}
-	db.patient.Store(true)
-	db.background.Go(db.run)
-	if db.opts.SyncEvery > 0 {
-		db.background.Go(db.runTrims)
 	}
 	return db, nil
 }
