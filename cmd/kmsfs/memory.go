@@ -30,8 +30,9 @@ func limitMemory() {
 	}
 }
 
-// restEvery is how long nothing may have been collected before what is free goes back to the system.
-const restEvery = 10 * time.Second
+// restEvery is how long nothing may have been collected before what is free goes back to the system. A shorter time costs: the
+// next work has to take it all again.
+const restEvery = time.Minute
 
 // collections counts garbage collections.
 const collections = "/gc/cycles/total:gc-cycles"
