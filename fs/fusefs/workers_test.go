@@ -84,19 +84,35 @@ func numberOf(b []byte) uint64 { return binary.NativeEndian.Uint64(b[8:]) }
 // serving starts workers; the test ends when they have.
 func serving(t *testing.T, q *queue, handle func(in []byte)) {
 	t.Helper()
-	w := newWorkers(q, slog.Default(), func(in, out []byte) int {
-		handle(in)
-		return copy(out, in)
-	}, nothing)
-	ended := make(chan struct{})
-	go func() { w.serve(); close(ended) }()
+	ended := start(q, handle, nothing)
 	t.Cleanup(func() {
 		q.unmount()
 		within(t, ended, "workers do not end")
 	})
 }
 
+// start runs workers that echo what they are sent, until they end.
+func start(q *queue, handle, behind func(in []byte)) (ended chan struct{}) {
+	w := newWorkers(q, slog.Default(), func(in, out []byte) int {
+		handle(in)
+		return copy(out, in)
+	}, behind)
+	ended = make(chan struct{})
+	go func() { w.serve(); close(ended) }()
+	return ended
+}
+
 func nothing([]byte) {}
+
+// requireServing requires that workers do not end yet.
+func requireServing(t *testing.T, ended <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-ended:
+		t.Fatal(what)
+	case <-time.After(20 * time.Millisecond):
+	}
+}
 
 func within[T any](t *testing.T, c <-chan T, what string) (v T) {
 	t.Helper()
@@ -157,17 +173,11 @@ func TestAnswersThatNeedOthers(t *testing.T) {
 func TestWorkersEndAfterTheirAnswers(t *testing.T) {
 	q := newQueue()
 	started, finish := make(chan struct{}), make(chan struct{})
-	w := newWorkers(q, slog.Default(), func(in, out []byte) int { close(started); <-finish; return copy(out, in) }, nothing)
-	ended := make(chan struct{})
-	go func() { w.serve(); close(ended) }()
+	ended := start(q, func([]byte) { close(started); <-finish }, nothing)
 	q.send(1, 7)
 	within(t, started, "not read")
 	q.unmount()
-	select {
-	case <-ended:
-		t.Fatal("ended while a request was being answered")
-	case <-time.After(20 * time.Millisecond):
-	}
+	requireServing(t, ended, "ended while a request was being answered")
 	close(finish)
 	within(t, ended, "workers do not end")
 	require.EqualValues(t, 7, numberOf(within(t, q.answers, "not answered")))
@@ -178,24 +188,17 @@ func TestWorkBehindAnAnswer(t *testing.T) {
 	q := newQueue()
 	var b behind
 	left := make(chan struct{})
-	w := newWorkers(q, slog.Default(), func(in, out []byte) int {
+	ended := start(q, func(in []byte) {
 		if n := numberOf(in); n == 7 {
 			b.add(n, func() { <-left })
 		}
-		return copy(out, in)
 	}, b.run)
-	ended := make(chan struct{})
-	go func() { w.serve(); close(ended) }()
 	q.send(opWrite, 7)
 	require.EqualValues(t, 7, numberOf(within(t, q.answers, "not answered")))
 	q.send(opWrite, 8)
 	require.EqualValues(t, 8, numberOf(within(t, q.answers, "it waits for what is left of another one")))
 	q.unmount()
-	select {
-	case <-ended:
-		t.Fatal("ended before all was done")
-	case <-time.After(20 * time.Millisecond):
-	}
+	requireServing(t, ended, "ended before all was done")
 	close(left)
 	within(t, ended, "workers do not end")
 	require.Empty(t, b.todo)
