@@ -213,7 +213,7 @@ func sumFile(path string, size int64) (fileSum, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.LimitReader(f, size)}, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.LimitReader(f, size)}, make([]byte, 64<<10))
 	return fileSum{Size: n, SHA256: h.Sum(nil)}, err
 }
 

@@ -17,7 +17,7 @@ const (
 	trimEvery   = 5 * time.Second
 	trimAfter   = 1024     // reads of badger, when that comes earlier
 	trimResting = 16 << 20 // bytes that were mapped since the last trim, and are worth one
-	trimBusy    = 64 << 20 // the same after trimAfter reads
+	trimBusy    = 160 << 20 // the same after trimAfter reads
 )
 
 // touched notes a read of badger.
