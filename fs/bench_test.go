@@ -130,13 +130,13 @@ func BenchmarkReencrypt(b *testing.B) {
 	}
 }
 
-// BenchmarkRenameDirectory moves a directory of 10,000 files under a bucket key.
+// BenchmarkRenameDirectory moves a directory of 100,000 files under a bucket key.
 func BenchmarkRenameDirectory(b *testing.B) {
 	_, _, v := engine(b)
 	require.NoError(b, v.SetXattr(b.Context(), v.Root(), "user.bucket-key", []byte("true"), objstore.XattrSet))
 	dir, err := v.Mknod(b.Context(), v.Root(), "d0", NodeInit{Mode: 0o040755})
 	require.NoError(b, err)
-	for n := range 10_000 {
+	for n := range 100_000 {
 		_, h, err := v.Create(b.Context(), dir.Ino, fmt.Sprint("f", n), NodeInit{Mode: 0o644}, OpenFlags{Write: true}, true)
 		require.NoError(b, err)
 		finish(b, h, block4k)
