@@ -53,6 +53,10 @@ func codecs() map[string]func([]byte) ([]byte, error) {
 			exts, err := unmarshalPage(b)
 			return marshalPage(exts), err
 		},
+		"list": func(b []byte) ([]byte, error) {
+			refs, err := unmarshalList(b)
+			return marshalList(refs), err
+		},
 		"garbage": func(b []byte) ([]byte, error) {
 			r := reader{b: b}
 			exts := r.slots()
@@ -74,6 +78,8 @@ func sampleRecords() map[string][][]byte {
 	}
 	paged := *v
 	paged.chunks = chunkMap{pages: []pageRef{{index: 0, bytes: 5, id: 3}, {index: 7, bytes: chunkSize, id: 4}}}
+	listed := *v
+	listed.chunks = chunkMap{lists: []pageRef{{index: 1, bytes: 1 << 36, id: 9}}}
 	node := objstore.Node{Ino: 5, Parent: 2, Name: "n", Mode: sIFREG | 0o644, UID: 1, GID: 2, Nlink: 1, Rdev: 3, Mtime: now, Target: "t",
 		Xattrs: map[string][]byte{"user.a": {}, "user.b": {1}}}
 	bk := &bucket{Bucket: objstore.Bucket{Name: "b", Created: time.Unix(5, 6), Versioning: objstore.VersioningEnabled,
@@ -82,11 +88,12 @@ func sampleRecords() map[string][][]byte {
 	slots.slots([]extent{small, {slot: smallSlot | 1<<62}})
 	return map[string][][]byte{
 		"inode": {(&inode{Node: node, bucket: 1, hist: 6}).marshal(), (&inode{Node: node, ver: v, since: now}).marshal(),
-			(&inode{Node: node, ver: &paged}).marshal(), (&inode{ver: &version{}, marker: true}).marshal(), (&inode{implicit: true}).marshal()},
+			(&inode{Node: node, ver: &paged}).marshal(), (&inode{Node: node, ver: &listed}).marshal(), (&inode{ver: &version{}, marker: true}).marshal(), (&inode{implicit: true}).marshal()},
 		"bucket":  {bk.marshal(), (&bucket{}).marshal()},
 		"usage":   {marshalUsage(objstore.BucketUsage{Objects: 1, Bytes: -1, Noncurrent: 1 << 62}), marshalUsage(objstore.BucketUsage{})},
 		"dirent":  {dirent{5, 0}.marshal(), dirent{0, 1 << 63}.marshal()},
 		"page":    {marshalPage(v.chunks.inline), marshalPage(nil)},
+		"list":    {marshalList(paged.chunks.pages), marshalList(nil)},
 		"garbage": {slots.b, {0}},
 	}
 }
@@ -214,18 +221,18 @@ func liveMapRun(t *testing.T, r *rand.Rand) {
 
 // reencode stores the map and opens what was stored.
 func reencode(t *testing.T, m *liveMap, pages map[uint64][]byte, load func(pageRef) ([]extent, error)) *liveMap {
-	enc, err := m.encode(func(_ int64, rec []byte) (uint64, error) {
+	enc, err := m.encode(func(_ byte, _ int64, rec []byte) (uint64, error) {
 		id := uint64(len(pages) + 2)
 		pages[id] = rec
 		return id, nil
 	})
 	require.NoError(t, err)
-	m.settle(enc)
+	m.settle()
 	require.Equal(t, m.bytes(), enc.allocated())
 	w := writer{}
 	enc.marshal(&w)
 	r := reader{b: w.b}
-	again := unmarshalChunks(&r)
+	again := unmarshalChunks(&r, false)
 	require.NoError(t, r.end())
 	return newLiveMap(again, load)
 }

@@ -3,7 +3,6 @@ package badgerstore
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
 
@@ -31,8 +30,9 @@ func (n need) part(r backup.Range) need {
 // collector finds the ciphertext that records use, in whatever order they come.
 type collector struct {
 	needs []need
-	used  map[uint64]uint32 // pages of chunk maps that versions have → slot size
+	used  map[uint64]uint32 // pages, and lists of pages, of chunk maps that versions have → slot size
 	pages map[uint64]mapPage
+	lists map[uint64][]pageRef
 }
 
 type mapPage struct {
@@ -41,7 +41,7 @@ type mapPage struct {
 }
 
 func newCollector() *collector {
-	return &collector{used: map[uint64]uint32{}, pages: map[uint64]mapPage{}}
+	return &collector{used: map[uint64]uint32{}, pages: map[uint64]mapPage{}, lists: map[uint64][]pageRef{}}
 }
 
 // see takes a record of the metadata table. One that does not parse needs nothing that anybody could read.
@@ -54,13 +54,22 @@ func (c *collector) see(k, v []byte) {
 		}
 		size := uint32(slotSizeOf(in.ver.env))
 		c.add(in.ver.content, in.ver.chunks.inline, size)
-		for _, p := range in.ver.chunks.pages {
-			c.used[p.id] = size
-		}
+		c.use(in.ver.chunks.pages, size)
+		c.use(in.ver.chunks.lists, size)
 	case kPage:
 		if exts, err := unmarshalPage(v); err == nil && len(k) == 33 {
-			c.pages[binary.BigEndian.Uint64(k[25:])] = mapPage{seal.ContentID(k[1:17]), exts}
+			c.pages[recordID(k)] = mapPage{seal.ContentID(k[1:17]), exts}
 		}
+	case kList:
+		if pages, err := unmarshalList(v); err == nil && len(k) == 33 {
+			c.lists[recordID(k)] = pages
+		}
+	}
+}
+
+func (c *collector) use(refs []pageRef, size uint32) {
+	for _, p := range refs {
+		c.used[p.id] = size
 	}
 }
 
@@ -81,11 +90,16 @@ func (c *collector) add(id seal.ContentID, exts []extent, size uint32) {
 
 // resolve answers all needs, each slot once, chunks of the data table behind the slots of their content.
 func (c *collector) resolve() []need {
+	for id, pages := range c.lists {
+		if size, ok := c.used[id]; ok {
+			c.use(pages, size)
+		}
+	}
 	for id, size := range c.used {
 		p := c.pages[id]
 		c.add(p.content, p.exts, size)
 	}
-	c.used, c.pages = nil, nil
+	c.used, c.pages, c.lists = nil, nil, nil
 	slices.SortFunc(c.needs, func(a, b need) int {
 		return cmp.Or(bytes.Compare(a.Content[:], b.Content[:]), cmp.Compare(a.Slot, b.Slot))
 	})

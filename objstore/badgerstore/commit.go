@@ -148,10 +148,10 @@ func (t *txn) store(f *file, v *version) (err error) {
 	for _, ref := range f.src.appended {
 		t.Depend(ref)
 	}
-	v.chunks, err = f.src.m.encode(func(index int64, rec []byte) (uint64, error) {
+	v.chunks, err = f.src.m.encode(func(kind byte, index int64, rec []byte) (uint64, error) {
 		id, err := t.take("page")
 		if err == nil {
-			t.Put(pageKey(f.src.id, index, id), rec)
+			t.Put(mapKey(kind, f.src.id, index, id), rec)
 		}
 		return id, err
 	})
@@ -160,16 +160,16 @@ func (t *txn) store(f *file, v *version) (err error) {
 }
 
 // stored takes over what a transaction has stored.
-func (f *file) stored(m chunkMap) {
+func (f *file) stored() {
 	f.src.mu.Lock()
 	defer f.src.mu.Unlock()
-	f.src.m.settle(m)
+	f.src.m.settle()
 	clear(f.src.unsaved)
 	f.src.appended = nil
 }
 
 func (f *file) committed(m committed, env kms.Envelope) {
-	f.stored(m.ver.chunks)
+	f.stored()
 	if f.draft {
 		f.s.noteDraft(f.ino, false)
 	}
@@ -259,7 +259,7 @@ func (f *file) Sync(ctx context.Context, c objstore.AttrChange) error {
 	if err != nil {
 		return err
 	}
-	f.stored(v.chunks)
+	f.stored()
 	f.draft, f.env, f.session.dead = true, env, rest
 	f.s.punch(f.src, gone)
 	return f.s.Sync(ctx)

@@ -72,6 +72,7 @@
 //	N history name 0 ^number     inode as it was when it became noncurrent, or delete marker; newest first
 //	O ino                        empty: unlinked while open
 //	P content index id           page of a chunk map
+//	Q content index id           list of pages, of a chunk map with very many
 //	R content key                empty: the record key (I, N or X) uses content
 //	S bucket                     usage
 //	U name                       record of a user, sealed by package kms/users

@@ -14,6 +14,8 @@ const (
 	pageChunks = 4096
 	// inlineExtents is how many extents a version record holds itself before pages are made.
 	inlineExtents = 8
+	// listPages is how many pages one list of pages covers, 64 GiB; so many a version record names itself.
+	listPages = 4096
 	// smallSlot marks a slot of the data table; others are slots of the content file.
 	smallSlot = 1 << 63
 )
@@ -156,17 +158,19 @@ func unmarshalExtents(r *reader) []extent {
 // maxChunks bounds a file at 2^63-1 bytes.
 const maxChunks = (1<<63 - 1) / chunkSize
 
-// pageRef names a page record; sum is what it has to contain, so that the version's MAC covers it.
+// pageRef names a record of a page, or of a list of pages; sum is what it has to contain, so that the version's MAC covers it.
 type pageRef struct {
 	index, bytes int64 // bytes: plaintext stored in the page's chunks
 	id           uint64
 	sum          [16]byte
 }
 
-// chunkMap is the map of one version as its record holds it: a few extents, or references of pages.
+// chunkMap is the map of one version as its record holds it: a few extents, or references of pages, or, for want of room for
+// those, of lists of pages.
 type chunkMap struct {
 	inline []extent
 	pages  []pageRef
+	lists  []pageRef
 }
 
 // allocated is the plaintext bytes of all chunks.
@@ -175,16 +179,36 @@ func (m chunkMap) allocated() int64 {
 	for _, e := range m.inline {
 		n += e.bytes()
 	}
-	for _, p := range m.pages {
+	return n + bytesOfRefs(m.pages) + bytesOfRefs(m.lists)
+}
+
+func bytesOfRefs(refs []pageRef) (n int64) {
+	for _, p := range refs {
 		n += p.bytes
 	}
 	return n
 }
 
+// marshal writes lists only where there are any: the record says so elsewhere.
 func (m chunkMap) marshal(w *writer) {
 	marshalExtents(w, m.inline)
-	w.uint(uint64(len(m.pages)))
-	for _, p := range m.pages {
+	marshalRefs(w, m.pages)
+	if len(m.lists) > 0 {
+		marshalRefs(w, m.lists)
+	}
+}
+
+func unmarshalChunks(r *reader, listed bool) chunkMap {
+	m := chunkMap{inline: unmarshalExtents(r), pages: unmarshalRefs(r, pageChunks)}
+	if listed {
+		m.lists = unmarshalRefs(r, pageChunks*listPages)
+	}
+	return m
+}
+
+func marshalRefs(w *writer, refs []pageRef) {
+	w.uint(uint64(len(refs)))
+	for _, p := range refs {
 		w.uint(uint64(p.index))
 		w.uint(uint64(p.bytes))
 		w.uint(p.id)
@@ -192,21 +216,38 @@ func (m chunkMap) marshal(w *writer) {
 	}
 }
 
-func unmarshalChunks(r *reader) chunkMap {
-	m := chunkMap{inline: unmarshalExtents(r)}
+// unmarshalRefs reads references of records that cover so many chunks each.
+func unmarshalRefs(r *reader, chunks int64) []pageRef {
 	n := r.count(19)
+	var refs []pageRef
 	prev := int64(-1)
 	for range n {
 		p := pageRef{index: int64(r.uint()), bytes: int64(r.uint()), id: r.uint()}
 		copy(p.sum[:], r.raw(16))
-		if p.index <= prev || p.index > maxChunks/pageChunks || p.bytes < 0 || p.bytes > pageChunks*chunkSize {
+		if p.index <= prev || p.index > maxChunks/chunks || p.bytes < 0 || p.bytes > chunks*chunkSize {
 			r.fail()
-			return chunkMap{}
+			return nil
 		}
 		prev = p.index
-		m.pages = append(m.pages, p)
+		refs = append(refs, p)
 	}
-	return m
+	return refs
+}
+
+func marshalList(refs []pageRef) []byte {
+	w := writer{b: make([]byte, 0, 16+30*len(refs))}
+	w.byte(recordVersion)
+	marshalRefs(&w, refs)
+	return w.b
+}
+
+func unmarshalList(b []byte) ([]pageRef, error) {
+	r := reader{b: b}
+	if r.byte() != recordVersion {
+		return nil, errRecord
+	}
+	refs := unmarshalRefs(&r, pageChunks)
+	return refs, r.end()
 }
 
 func marshalPage(exts []extent) []byte {

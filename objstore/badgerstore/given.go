@@ -23,8 +23,8 @@ func (g given) see(k, v []byte) {
 		g.add("ino", max(rd.uint(), uint64(inoOf(k))))
 	case kUsage:
 		g.add("bucket", binary.BigEndian.Uint64(k[1:]))
-	case kPage:
-		g.add("page", binary.BigEndian.Uint64(k[25:]))
+	case kPage, kList:
+		g.add("page", recordID(k))
 	case kInode, kDraft, kNoncurrent:
 		g.seeInode(k, v)
 	}

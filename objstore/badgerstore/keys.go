@@ -22,6 +22,7 @@ const (
 	kNoncurrent = 'N' // history, name, 0, ^seq → inode as it was, or delete marker
 	kOrphan     = 'O' // ino → nothing: unlinked while open
 	kPage       = 'P' // content, page index, page id → extents
+	kList       = 'Q' // content, list index, list id → references of pages
 	kRef        = 'R' // content, holder → nothing: who uses a content
 	kUsage      = 'S' // bucket id → usage
 	kUser       = 'U' // record name → sealed record of a user
@@ -85,12 +86,16 @@ func refKey(id seal.ContentID, holder []byte) []byte {
 
 func refPrefix(id seal.ContentID) []byte { return refKey(id, nil) }
 
-func pagePrefix(id seal.ContentID) []byte { return append([]byte{kPage}, id[:]...) }
+// mapPrefix begins the keys of a content's pages, or of its lists of pages.
+func mapPrefix(kind byte, id seal.ContentID) []byte { return append([]byte{kind}, id[:]...) }
 
-func pageKey(id seal.ContentID, index int64, page uint64) []byte {
-	k := binary.BigEndian.AppendUint64(pagePrefix(id), uint64(index))
-	return binary.BigEndian.AppendUint64(k, page)
+func mapKey(kind byte, id seal.ContentID, index int64, record uint64) []byte {
+	k := binary.BigEndian.AppendUint64(mapPrefix(kind, id), uint64(index))
+	return binary.BigEndian.AppendUint64(k, record)
 }
+
+// recordID is the last part of a mapKey.
+func recordID(k []byte) uint64 { return binary.BigEndian.Uint64(k[len(k)-8:]) }
 
 // dataID names a sealed chunk in the data table.
 func dataID(id seal.ContentID, slot uint64) []byte {

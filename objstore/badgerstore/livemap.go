@@ -8,10 +8,16 @@ import (
 // liveMap is the map of an open file: pages that were needed are loaded, pages that were changed are dirty.
 // It is not safe for concurrent change; find may be called concurrently once the page is loaded.
 type liveMap struct {
-	pages map[int64]*livePage
-	load  func(pageRef) ([]extent, error)
-	total int64 // plaintext bytes of all chunks
+	pages  map[int64]*livePage // never fewer
+	order  []int64             // their indexes, ascending; out of date when there are fewer than pages
+	lists  map[int64]pageRef   // records of lists of pages, by index
+	load   func(pageRef) ([]extent, error)
+	total  int64 // plaintext bytes of all chunks
+	coming saved // what encode made, until settle
 }
+
+// saved is what the records of a map are to be.
+type saved struct{ pages, lists []pageRef }
 
 type livePage struct {
 	ref    pageRef // of the record, unless dirty
@@ -20,17 +26,41 @@ type livePage struct {
 	dirty  bool
 }
 
-// newLiveMap opens m; load reads a page record.
+// newLiveMap opens m, but for its lists; load reads a page record.
 func newLiveMap(m chunkMap, load func(pageRef) ([]extent, error)) *liveMap {
 	l := &liveMap{pages: map[int64]*livePage{}, load: load}
-	for _, p := range m.pages {
-		l.pages[p.index] = &livePage{ref: p}
-		l.total += p.bytes
-	}
+	l.take(m.pages)
 	for _, e := range m.inline {
 		l.add(e)
 	}
 	return l
+}
+
+func (l *liveMap) take(pages []pageRef) {
+	for _, p := range pages {
+		l.pages[p.index] = &livePage{ref: p}
+		l.total += p.bytes
+	}
+}
+
+// open takes over the lists of pages, which load reads.
+func (l *liveMap) open(lists []pageRef, load func(pageRef) ([]pageRef, error)) error {
+	for _, ref := range lists {
+		pages, err := load(ref)
+		if err != nil {
+			return err
+		}
+		l.take(pages)
+	}
+	l.keep(lists)
+	return nil
+}
+
+func (l *liveMap) keep(lists []pageRef) {
+	l.lists = make(map[int64]pageRef, len(lists))
+	for _, ref := range lists {
+		l.lists[ref.index] = ref
+	}
 }
 
 // page gives a page with its extents, nil where there is none.
@@ -119,27 +149,31 @@ func (l *liveMap) drop(from, to int64) (removed []extent, err error) {
 }
 
 // indexes are the pages that [from, to) touches, ascending.
-func (l *liveMap) indexes(from, to int64) []int64 {
+func (l *liveMap) indexes(from, to int64) (out []int64) {
 	first, last := from/pageChunks, (to-1)/pageChunks
 	if to <= from {
 		return nil
 	}
-	var out []int64
-	if last-first < int64(len(l.pages)) {
-		for i := first; i <= last; i++ {
-			if l.pages[i] != nil {
-				out = append(out, i)
-			}
-		}
-		return out
+	if last-first >= int64(len(l.pages)) {
+		order := l.sorted()
+		begin, _ := slices.BinarySearch(order, first)
+		end, _ := slices.BinarySearch(order, last+1)
+		return order[begin:end]
 	}
-	for i := range l.pages {
-		if i >= first && i <= last {
+	for i := first; i <= last; i++ {
+		if l.pages[i] != nil {
 			out = append(out, i)
 		}
 	}
-	slices.Sort(out)
 	return out
+}
+
+// sorted is the indexes of all pages, ascending.
+func (l *liveMap) sorted() []int64 {
+	if len(l.order) != len(l.pages) {
+		l.order = slices.Sorted(maps.Keys(l.pages))
+	}
+	return l.order
 }
 
 // next gives the first mapped extent at or behind chunk i.
@@ -162,7 +196,7 @@ func (l *liveMap) bytes() int64 { return l.total }
 // inline gives all extents when they are few enough to stand in a version record. ok is false when they are not, or when
 // a page was never loaded.
 func (l *liveMap) inline() (exts []extent, ok bool) {
-	for _, index := range slices.Sorted(maps.Keys(l.pages)) {
+	for _, index := range l.sorted() {
 		p := l.pages[index]
 		if !p.loaded {
 			return nil, false
@@ -181,36 +215,66 @@ func (l *liveMap) inline() (exts []extent, ok bool) {
 	return exts, true
 }
 
-// encode gives the form for a version record. Pages that have no record yet are passed to save, which names them.
+// encode gives the form for a version record. Pages and lists that have no record yet are passed to save, which names them.
 // The pages are marked clean only by settle, once the transaction has succeeded.
-func (l *liveMap) encode(save func(index int64, rec []byte) (id uint64, err error)) (chunkMap, error) {
+func (l *liveMap) encode(save func(kind byte, index int64, rec []byte) (id uint64, err error)) (m chunkMap, err error) {
+	l.coming = saved{}
 	if exts, ok := l.inline(); ok {
 		return chunkMap{inline: exts}, nil
 	}
-	var m chunkMap
-	for _, index := range slices.Sorted(maps.Keys(l.pages)) {
+	if l.coming.pages, err = l.encodePages(save); err != nil || len(l.coming.pages) <= listPages {
+		return chunkMap{pages: l.coming.pages}, err
+	}
+	l.coming.lists, err = l.encodeLists(l.coming.pages, save)
+	return chunkMap{lists: l.coming.lists}, err
+}
+
+func (l *liveMap) encodePages(save func(kind byte, index int64, rec []byte) (id uint64, err error)) (refs []pageRef, err error) {
+	for _, index := range l.sorted() {
 		p := l.pages[index]
 		if p.loaded && len(p.exts) == 0 {
 			continue
 		}
 		if !p.loaded || (!p.dirty && p.ref.id != 0) {
-			m.pages = append(m.pages, p.ref)
+			refs = append(refs, p.ref)
 			continue
 		}
 		rec := marshalPage(p.exts)
-		id, err := save(index, rec)
+		id, err := save(kPage, index, rec)
 		if err != nil {
-			return chunkMap{}, err
+			return nil, err
 		}
-		m.pages = append(m.pages, pageRef{index, bytesOf(p.exts), id, pageSum(rec)})
+		refs = append(refs, pageRef{index, bytesOf(p.exts), id, pageSum(rec)})
 	}
-	return m, nil
+	return refs, nil
 }
 
-// settle takes over the page records that m names.
-func (l *liveMap) settle(m chunkMap) {
-	for _, ref := range m.pages {
+// encodeLists divides pages, which ascend, into lists. One that has not changed keeps its record.
+func (l *liveMap) encodeLists(pages []pageRef, save func(kind byte, index int64, rec []byte) (id uint64, err error)) (refs []pageRef, err error) {
+	for len(pages) > 0 {
+		index, n := pages[0].index/listPages, 1
+		for n < len(pages) && pages[n].index/listPages == index {
+			n++
+		}
+		rec := marshalList(pages[:n])
+		ref := pageRef{index: index, bytes: bytesOfRefs(pages[:n]), sum: pageSum(rec)}
+		if old, ok := l.lists[index]; ok && old.sum == ref.sum {
+			ref.id = old.id
+		} else if ref.id, err = save(kList, index, rec); err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
+		pages = pages[n:]
+	}
+	return refs, nil
+}
+
+// settle takes over the records that the last encode made.
+func (l *liveMap) settle() {
+	for _, ref := range l.coming.pages {
 		p := l.pages[ref.index]
 		p.ref, p.dirty = ref, false
 	}
+	l.keep(l.coming.lists)
+	l.coming = saved{}
 }

@@ -16,8 +16,8 @@ type liveSet struct {
 	limit    uint64          // file slots from here on are not judged: their users may not be visible yet
 	bulk     []extent        // file slots
 	small    map[uint64]bool // slots of the data table
-	pages    map[uint64]bool // page ids
-	dead     [][]byte        // keys of page records that nobody uses
+	pages    map[uint64]bool // ids of pages and of lists of pages
+	dead     [][]byte        // keys of their records that nobody uses
 	lost     []extent        // slots of the data table in those
 	litter   int             // slots in the garbage record
 }
@@ -54,8 +54,11 @@ func (s *Store) liveSlots(id seal.ContentID) (*liveSet, error) {
 		if l.litter = len(dead); err != nil {
 			return err
 		}
-		return eachPage(r, id, func(k []byte, page uint64, exts []extent) error {
-			if l.pages[page] {
+		if err := l.judgeLists(r, id); err != nil {
+			return err
+		}
+		return eachPage(r, id, func(k []byte, exts []extent) error {
+			if l.pages[recordID(k)] {
 				l.add(exts)
 			} else {
 				l.dead = append(l.dead, k)
@@ -111,6 +114,9 @@ func (s *Store) liveInMemory(id seal.ContentID, l *liveSet) {
 			}
 			l.pages[p.ref.id] = true
 		}
+		for _, ref := range src.m.lists {
+			l.pages[ref.id] = true
+		}
 		src.mu.Unlock()
 	}
 }
@@ -121,10 +127,37 @@ func liveInRecord(r kv.Reader, holder []byte, l *liveSet) error {
 		return err
 	}
 	l.add(in.ver.chunks.inline)
-	for _, p := range in.ver.chunks.pages {
-		l.pages[p.id] = true
+	l.use(in.ver.chunks.pages)
+	l.use(in.ver.chunks.lists)
+	for _, ref := range in.ver.chunks.lists {
+		rec, err := r.Get(mapKey(kList, in.ver.content, ref.index, ref.id))
+		if err != nil {
+			return notFound(err, objstore.IntegrityError)
+		}
+		pages, err := unmarshalList(rec)
+		if err != nil {
+			return err
+		}
+		l.use(pages)
 	}
 	return nil
+}
+
+func (l *liveSet) use(refs []pageRef) {
+	for _, p := range refs {
+		l.pages[p.id] = true
+	}
+}
+
+// judgeLists finds the lists of pages that nobody uses.
+func (l *liveSet) judgeLists(r kv.Reader, id seal.ContentID) error {
+	prefix := mapPrefix(kList, id)
+	return r.Ascend(prefix, after(prefix), func(k, _ []byte) (bool, error) {
+		if !l.pages[recordID(k)] {
+			l.dead = append(l.dead, append([]byte{}, k...))
+		}
+		return true, nil
+	})
 }
 
 func getInode(r kv.Reader, key []byte) (*inode, error) {

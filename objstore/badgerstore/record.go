@@ -43,6 +43,7 @@ const (
 	inodeHasVersion = 1 << iota
 	inodeImplicit
 	inodeMarker
+	inodeListed // the version's chunk map has lists of pages
 )
 
 func (in *inode) marshal() []byte {
@@ -51,6 +52,9 @@ func (in *inode) marshal() []byte {
 	var flags byte
 	if in.ver != nil {
 		flags |= inodeHasVersion
+		if len(in.ver.chunks.lists) > 0 {
+			flags |= inodeListed
+		}
 	}
 	if in.implicit {
 		flags |= inodeImplicit
@@ -84,7 +88,8 @@ func unmarshalInode(b []byte) (*inode, error) {
 		return nil, errRecord
 	}
 	flags := r.byte()
-	if flags > inodeHasVersion|inodeImplicit|inodeMarker {
+	listed := flags&inodeListed != 0
+	if flags > inodeHasVersion|inodeImplicit|inodeMarker|inodeListed || listed && flags&inodeHasVersion == 0 {
 		r.fail()
 	}
 	in := &inode{implicit: flags&inodeImplicit != 0, marker: flags&inodeMarker != 0}
@@ -102,7 +107,7 @@ func unmarshalInode(b []byte) (*inode, error) {
 	in.Target = r.string()
 	in.Xattrs = r.byteMap()
 	if flags&inodeHasVersion != 0 {
-		in.ver = unmarshalVersion(&r)
+		in.ver = unmarshalVersion(&r, listed)
 	}
 	if err := r.end(); err != nil {
 		return nil, err
@@ -145,7 +150,7 @@ func (v *version) marshal(w *writer) {
 	w.strings(v.metadata)
 }
 
-func unmarshalVersion(r *reader) *version {
+func unmarshalVersion(r *reader, listed bool) *version {
 	v := &version{
 		id: objstore.VersionID(r.string()), seq: r.uint(), created: r.time(), size: int64(r.uint()),
 		etag: r.string(), env: unmarshalEnvelope(r),
@@ -154,7 +159,10 @@ func unmarshalVersion(r *reader) *version {
 		r.fail()
 	}
 	copy(v.content[:], r.raw(16))
-	v.chunks = unmarshalChunks(r)
+	v.chunks = unmarshalChunks(r, listed)
+	if listed && len(v.chunks.lists) == 0 { // a record has one encoding only
+		r.fail()
+	}
 	copy(v.mac[:], r.raw(32))
 	v.contentType = r.string()
 	v.metadata = r.strings()

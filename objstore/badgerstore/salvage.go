@@ -20,7 +20,7 @@ type badRecord struct {
 // among them: they are nobody's to guess.
 func (m *mender) salvage() error {
 	var bad []badRecord
-	for _, kind := range []byte{kDirent, kGhost, kInode, kLink, kCounter, kNoncurrent, kOrphan, kPage, kRef, kUsage, kDraft, kGarbage} {
+	for _, kind := range []byte{kDirent, kGhost, kInode, kLink, kCounter, kNoncurrent, kOrphan, kPage, kList, kRef, kUsage, kDraft, kGarbage} {
 		found, err := m.unreadable(kind)
 		if err != nil {
 			return err
@@ -87,6 +87,8 @@ func parse(k, v []byte) (err error) {
 		err = parseInode(k, v)
 	case kPage:
 		_, err = unmarshalPage(v)
+	case kList:
+		_, err = unmarshalList(v)
 	case kUsage:
 		_, err = unmarshalUsage(v)
 	case kGhost:
@@ -114,7 +116,7 @@ func minKey(kind byte) int {
 		return 17
 	case kNoncurrent, kRef:
 		return 18
-	case kPage:
+	case kPage, kList:
 		return 33
 	}
 	return 1
@@ -198,7 +200,7 @@ func (m *mender) tellRemoved(k []byte, cause error) {
 		m.lost("", name, "an old version is lost, for its record was damaged: %v", cause)
 	case kDraft:
 		m.lost("", "", "what was fsynced and not closed of inode %d is lost, for its record was damaged: %v", inoOf(k), cause)
-	case kPage:
+	case kPage, kList:
 		m.mended("", "", "a damaged page of the chunk map of content %x was removed; check names the objects that lose bytes", k[1:17])
 	case kGhost:
 		m.mended("", string(k[9:]), "the way to old versions in the directory of this name was damaged and is removed: %v", cause)

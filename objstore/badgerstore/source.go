@@ -33,7 +33,7 @@ func (s *Store) newSource(id seal.ContentID, dataKey []byte, m chunkMap) (*sourc
 		return nil, err
 	}
 	src := &source{s: s, id: id, cipher: c, unsaved: map[uint64][]byte{}}
-	src.m = newLiveMap(m, func(p pageRef) ([]extent, error) { return s.loadPage(id, p) })
+	src.m = newLiveMap(m, s.pagesOf(id))
 	s.hold(id, src)
 	return src, nil
 }
@@ -57,12 +57,28 @@ func (s *Store) openSource(ctx context.Context, find func() (*inode, error)) (*s
 			continue
 		}
 		var now *inode
-		if now, err = find(); err == nil && now.ver != nil && now.ver.same(in.ver) {
+		if now, err = src.open(in.ver, find); err == nil && now.ver != nil && now.ver.same(in.ver) {
 			return src, now, src.unlock(ctx, now.ver)
 		}
 		src.close()
 		in = now
 	}
+}
+
+// open looks at the record again, and completes the map. A sweep that asks meanwhile which pages are in use waits.
+func (src *source) open(v *version, find func() (*inode, error)) (now *inode, err error) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	if now, err = find(); err != nil || len(v.chunks.lists) == 0 || now.ver == nil || !now.ver.same(v) {
+		return now, err
+	}
+	return now, src.m.open(v.chunks.lists, func(p pageRef) (pages []pageRef, err error) {
+		rec, err := src.s.mapRecord(kList, src.id, p)
+		if err == nil {
+			pages, err = unmarshalList(rec)
+		}
+		return pages, err
+	})
 }
 
 // same reports that two records describe one version, with the same bytes.
@@ -72,7 +88,7 @@ func (v *version) same(o *version) bool {
 
 func (s *Store) sourceOf(v *version) *source {
 	src := &source{s: s, id: v.content, unsaved: map[uint64][]byte{}}
-	src.m = newLiveMap(v.chunks, func(p pageRef) ([]extent, error) { return s.loadPage(v.content, p) })
+	src.m = newLiveMap(v.chunks, s.pagesOf(v.content))
 	return src
 }
 
@@ -104,10 +120,21 @@ func (src *source) close() {
 	src.s.release(src.id, src)
 }
 
-func (s *Store) loadPage(id seal.ContentID, p pageRef) (exts []extent, err error) {
-	var rec []byte
+// pagesOf loads pages of a content's maps.
+func (s *Store) pagesOf(id seal.ContentID) func(pageRef) ([]extent, error) {
+	return func(p pageRef) ([]extent, error) {
+		rec, err := s.mapRecord(kPage, id, p)
+		if err != nil {
+			return nil, err
+		}
+		return unmarshalPage(rec)
+	}
+}
+
+// mapRecord reads a page, or a list of pages.
+func (s *Store) mapRecord(kind byte, id seal.ContentID, p pageRef) (rec []byte, err error) {
 	err = s.db.View(func(r kv.Reader) error {
-		rec, err = r.Get(pageKey(id, p.index, p.id))
+		rec, err = r.Get(mapKey(kind, id, p.index, p.id))
 		return err
 	})
 	if err != nil {
@@ -116,7 +143,7 @@ func (s *Store) loadPage(id seal.ContentID, p pageRef) (exts []extent, err error
 	if pageSum(rec) != p.sum {
 		return nil, fail(objstore.IntegrityError, "page %d of a chunk map was exchanged", p.index)
 	}
-	return unmarshalPage(rec)
+	return rec, nil
 }
 
 func (src *source) find(i int64) (extent, bool, error) {

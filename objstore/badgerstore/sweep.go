@@ -3,7 +3,6 @@ package badgerstore
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
@@ -85,10 +84,10 @@ func (t *txn) leaveContent(v *version, holder []byte, kept bool) error {
 // allExtents gives the extents of a version and of every page of its content.
 func (t *txn) allExtents(v *version) (exts []extent, err error) {
 	exts = v.chunks.inline
-	if len(v.chunks.pages) == 0 {
+	if len(v.chunks.pages) == 0 && len(v.chunks.lists) == 0 {
 		return exts, nil
 	}
-	err = eachPage(t, v.content, func(_ []byte, _ uint64, more []extent) error {
+	err = eachPage(t, v.content, func(_ []byte, more []extent) error {
 		exts = append(exts[:len(exts):len(exts)], more...)
 		return nil
 	})
@@ -96,14 +95,14 @@ func (t *txn) allExtents(v *version) (exts []extent, err error) {
 }
 
 // eachPage visits all page records of a content.
-func eachPage(r kv.Reader, id seal.ContentID, fn func(k []byte, page uint64, exts []extent) error) error {
-	prefix := pagePrefix(id)
+func eachPage(r kv.Reader, id seal.ContentID, fn func(k []byte, exts []extent) error) error {
+	prefix := mapPrefix(kPage, id)
 	return r.Ascend(prefix, after(prefix), func(k, rec []byte) (bool, error) {
 		exts, err := unmarshalPage(rec)
 		if err != nil {
 			return false, err
 		}
-		return true, fn(append([]byte{}, k...), binary.BigEndian.Uint64(k[len(k)-8:]), exts)
+		return true, fn(append([]byte{}, k...), exts)
 	})
 }
 
@@ -114,12 +113,10 @@ func (t *txn) destroy(id seal.ContentID, exts []extent) error {
 		return err
 	}
 	exts = append(exts[:len(exts):len(exts)], dead...)
-	err = eachPage(t, id, func(k []byte, _ uint64, _ []extent) error {
-		t.Delete(k)
-		return nil
-	})
-	if err != nil {
-		return err
+	for _, kind := range []byte{kPage, kList} {
+		if err := t.deleteAll(mapPrefix(kind, id)); err != nil {
+			return err
+		}
 	}
 	bulk := false
 	for _, e := range exts {
@@ -136,6 +133,14 @@ func (t *txn) destroy(id seal.ContentID, exts []extent) error {
 		t.Delete(garbageKey(id))
 	}
 	return nil
+}
+
+// deleteAll deletes all keys with a prefix.
+func (t *txn) deleteAll(prefix []byte) error {
+	return t.Ascend(prefix, after(prefix), func(k, _ []byte) (bool, error) {
+		t.Delete(append([]byte{}, k...))
+		return true, nil
+	})
 }
 
 // doom lets the last user of a content ask whether it is still needed.

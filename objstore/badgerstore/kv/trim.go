@@ -15,8 +15,8 @@ import (
 // When tables are trimmed. A read of a block maps the 64 KiB around it, so that some thousand reads map a whole store.
 const (
 	trimEvery   = 5 * time.Second
-	trimAfter   = 1024     // reads of badger, when that comes earlier
-	trimResting = 16 << 20 // bytes that were mapped since the last trim, and are worth one
+	trimAfter   = 1024      // reads of badger, when that comes earlier
+	trimResting = 16 << 20  // bytes that were mapped since the last trim, and are worth one
 	trimBusy    = 160 << 20 // the same after trimAfter reads
 )
 
