@@ -11,9 +11,23 @@ import (
 // so what it says is true whenever it can be read.
 const checkpointKey = "\x00checkpoint"
 
-// Checkpoint moves what the journal holds into badger and frees the journal. Writers go on
-// meanwhile. ErrNoSpace if the disk has no room for it; everything stays as it was then.
+// Checkpoint moves what the journal holds into badger and frees the journal; then it brings the second copies up to date.
+// Writers go on meanwhile. ErrNoSpace if the disk has no room for it; everything stays as it was then.
 func (db *DB) Checkpoint() error {
+	db.checkpointMu.Lock()
+	defer db.checkpointMu.Unlock()
+	if err := db.checkpoint(); err != nil {
+		return err
+	}
+	if err := db.mirror.update(); err != nil {
+		db.log.Warn("second copies not up to date", "error", err)
+	}
+	return nil
+}
+
+// freeJournal is Checkpoint without the second copies, for those who wait for room in the journal. Much of what is new in
+// badger then is compacted away before a copy is worth it.
+func (db *DB) freeJournal() error {
 	db.checkpointMu.Lock()
 	defer db.checkpointMu.Unlock()
 	return db.checkpoint()
@@ -39,9 +53,6 @@ func (db *DB) checkpoint() error {
 	db.counts.checkpoints.Add(1)
 	if err := db.journal.recycle(o.last); err != nil {
 		return fmt.Errorf("kv: checkpoint: %w", err)
-	}
-	if err := db.mirror.update(); err != nil {
-		db.log.Warn("second copies not up to date", "error", err)
 	}
 	return nil
 }

@@ -154,7 +154,7 @@ func (db *DB) appendRecord(ops *opSet) (uint64, error) {
 			return lsn, err
 		}
 		db.counts.stalls.Add(1)
-		if err := db.Checkpoint(); err != nil {
+		if err := db.freeJournal(); err != nil {
 			return 0, err
 		}
 	}
@@ -246,13 +246,15 @@ func (db *DB) run() {
 		tick = t.C
 	}
 	for {
+		checkpoint := db.Checkpoint
 		select {
 		case <-db.stop:
 			return
 		case <-tick:
 		case <-db.wake:
+			checkpoint = db.freeJournal
 		}
-		if !db.attempt() && !db.pause(time.Second) {
+		if !db.attempt(checkpoint) && !db.pause(time.Second) {
 			return
 		}
 		db.reclaim()
@@ -262,8 +264,8 @@ func (db *DB) run() {
 
 // attempt makes a checkpoint, or at least a flush, and reports success. What fails again is
 // logged once.
-func (db *DB) attempt() bool {
-	err := db.Checkpoint()
+func (db *DB) attempt(checkpoint func() error) bool {
+	err := checkpoint()
 	if err == nil {
 		db.troubled.Store(false)
 		return true

@@ -27,7 +27,7 @@
 //
 //	journal/      preallocated segments, see FORMAT.md
 //	meta/         badger: all keys of Put, and where values of PutData lie
-//	meta.copy/    second copy of each file that badger needs, and of INDEX
+//	meta.copy/    second copy of INDEX, and of each file that badger needs, at most SyncEvery after it was made
 //	data/         packs: values of PutData
 //	INDEX         sealed: names, sizes and SHA-256 of the files above
 //	SPARE         nothing: space for opening the store on a full disk

@@ -22,6 +22,7 @@ type mirror struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	index  index        // GUARDED_BY(mu): as on disk
+	seen   state        // GUARDED_BY(mu): of the manifest that the index is up to date with
 	healed atomic.Int64 // files replaced by their other copy
 
 	wasClean bool // the last close was orderly; set by verify
@@ -70,12 +71,37 @@ func (m *mirror) fixedFiles() ([]string, error) {
 
 // update copies the files that the index does not name yet, and forgets those that are gone.
 func (m *mirror) update() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := stateOf(m.primary(manifests()[0]))
+	if now == m.seen && now != (state{}) {
+		return nil
+	}
 	names, err := m.fixedFiles()
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	if err := m.copyNew(names); err != nil {
+		return err
+	}
+	m.seen = now
+	return nil
+}
+
+// state tells whether a file was changed: one that grows, or is replaced.
+type state struct{ size, modified int64 }
+
+// stateOf is zero if it cannot be told.
+func stateOf(path string) state {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return state{}
+	}
+	return state{fi.Size(), fi.ModTime().UnixNano()}
+}
+
+// copyNew LOCKS_REQUIRED(mu).
+func (m *mirror) copyNew(names []string) (err error) {
 	next := newIndex()
 	next.Unclean = m.index.Unclean
 	changed := m.index.Clean
@@ -100,9 +126,12 @@ func (m *mirror) update() error {
 	return m.replace(next)
 }
 
-// replace saves the index, then removes the copies that it no longer names.
+// replace saves the index when the copies that it names are there for good, then removes those that it no longer names.
 func (m *mirror) replace(next index) error {
 	old := m.index.Files
+	if err := syncPath(filepath.Join(m.dir, "meta.copy")); err != nil {
+		return err
+	}
 	if err := m.saveIndex(next); err != nil {
 		return err
 	}
@@ -181,7 +210,8 @@ func (m *mirror) duplicate(name string) (fileSum, error) {
 	return sum, nil
 }
 
-// duplicateFile copies from to to, atomically and durably, and returns the sum of what it copied.
+// duplicateFile copies from to to, atomically, and returns the sum of what it copied. That is durable when the directory has
+// been synced.
 func (m *mirror) duplicateFile(from, to string) (sum fileSum, err error) {
 	in, err := os.Open(from)
 	if err != nil {
@@ -199,10 +229,7 @@ func (m *mirror) duplicateFile(from, to string) (sum fileSum, err error) {
 		_ = os.Remove(tmp)
 		return sum, err
 	}
-	if err := os.Rename(tmp, to); err != nil {
-		return sum, err
-	}
-	return fileSum{Size: n, SHA256: h.Sum(nil)}, syncPath(filepath.Dir(to))
+	return fileSum{Size: n, SHA256: h.Sum(nil)}, os.Rename(tmp, to)
 }
 
 // sumFile hashes the first size bytes of a file; a shorter file has a smaller Size.

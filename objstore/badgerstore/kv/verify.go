@@ -108,7 +108,11 @@ func (m *mirror) heal(name, good, bad string, want fileSum) error {
 	if !matches(good, want) {
 		return &CorruptError{What: name, Err: errors.New("both copies are damaged or missing")}
 	}
-	if _, err := m.duplicateFile(good, bad); err != nil {
+	_, err := m.duplicateFile(good, bad)
+	if err == nil {
+		err = syncPath(filepath.Dir(bad))
+	}
+	if err != nil {
 		return fmt.Errorf("kv: replace damaged %s by its copy: %w", name, err)
 	}
 	m.healed.Add(1)
