@@ -109,7 +109,7 @@ type committed struct {
 
 // commit writes v's record with all that it refers to.
 func (t *txn) commit(f *file, in *inode, v *version, c objstore.AttrChange) (m committed, err error) {
-	if err := t.store(f, v); err != nil {
+	if _, err := t.store(f, v); err != nil {
 		return m, err
 	}
 	b := t.s.bucketByID(in.bucket)
@@ -138,8 +138,9 @@ func (t *txn) commit(f *file, in *inode, v *version, c objstore.AttrChange) (m c
 	return m, err
 }
 
-// store puts the sealed chunks and pages that have no record yet, and the version's MAC over all of it.
-func (t *txn) store(f *file, v *version) (err error) {
+// store puts the sealed chunks, the pages and the lists that have no record yet, and the version's MAC over all of it. saved are
+// the keys of pages and lists.
+func (t *txn) store(f *file, v *version) (saved []string, err error) {
 	f.src.mu.Lock()
 	defer f.src.mu.Unlock()
 	for slot, sealed := range f.src.unsaved {
@@ -151,12 +152,37 @@ func (t *txn) store(f *file, v *version) (err error) {
 	v.chunks, err = f.src.m.encode(func(kind byte, index int64, rec []byte) (uint64, error) {
 		id, err := t.take("page")
 		if err == nil {
-			t.Put(mapKey(kind, f.src.id, index, id), rec)
+			k := mapKey(kind, f.src.id, index, id)
+			saved = append(saved, string(k))
+			t.Put(k, rec)
 		}
 		return id, err
 	})
 	v.mac = f.src.cipher.MAC(v.macInput())
-	return err
+	return saved, err
+}
+
+// dropDrafted removes the pages and lists that no record has any more once the one that Sync left is replaced, and gives the
+// keys of those that only that record has then. A file that is fsynced again and again would keep a copy of its map for each.
+func (t *txn) dropDrafted(f *file, replaced bool, saved []string) map[string]bool {
+	f.src.mu.Lock()
+	defer f.src.mu.Unlock()
+	next := make(map[string]bool, len(saved))
+	for _, k := range saved {
+		next[k] = true
+	}
+	if !replaced || len(f.session.drafted) == 0 {
+		return next
+	}
+	used := f.src.m.coming.ids()
+	for k := range f.session.drafted {
+		if used[recordID([]byte(k))] {
+			next[k] = true
+		} else {
+			t.Delete([]byte(k))
+		}
+	}
+	return next
 }
 
 // stored takes over what a transaction has stored.
@@ -175,7 +201,7 @@ func (f *file) committed(m committed, env kms.Envelope) {
 	}
 	f.env, f.base, f.changed, f.draft = env, m.ver, false, false
 	f.session.id, f.session.kept = m.ver.id, m.kept
-	f.session.dead, f.session.former = nil, nil
+	f.session.dead, f.session.former, f.session.drafted = nil, nil, nil
 	for slot := range f.session.small {
 		f.session.small[slot] = false
 	}
@@ -238,12 +264,14 @@ func (f *file) Sync(ctx context.Context, c objstore.AttrChange) error {
 	}
 	v := f.version(env)
 	gone, rest := f.stale()
+	var drafted map[string]bool
 	err = f.s.update("Sync", func(t *txn) error {
 		in, err := t.inode(f.ino)
 		if err != nil {
 			return err
 		}
-		if err := t.store(f, v); err != nil {
+		saved, err := t.store(f, v)
+		if err != nil {
 			return err
 		}
 		for _, e := range gone {
@@ -254,12 +282,15 @@ func (f *file) Sync(ctx context.Context, c objstore.AttrChange) error {
 		if t.s.shares(f.src.id) != f.session.shares {
 			f.session.shared = true
 		}
-		return t.saveDraft(f, in, v, c)
+		replaced, err := t.saveDraft(f, in, v, c)
+		drafted = t.dropDrafted(f, replaced, saved)
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	f.stored()
+	f.session.drafted = drafted
 	f.draft, f.env, f.session.dead = true, env, rest
 	f.s.punch(f.src, gone)
 	return f.s.Sync(ctx)
@@ -282,8 +313,8 @@ func (f *file) stale() (gone, rest []extent) {
 	return gone, rest
 }
 
-// saveDraft records the content of an open file for recovery.
-func (t *txn) saveDraft(f *file, in *inode, v *version, c objstore.AttrChange) error {
+// saveDraft records the content of an open file for recovery. replaced says that it had been recorded before.
+func (t *txn) saveDraft(f *file, in *inode, v *version, c objstore.AttrChange) (replaced bool, err error) {
 	if in.ver != nil {
 		v.id, v.seq = in.ver.id, in.ver.seq
 	}
@@ -294,15 +325,15 @@ func (t *txn) saveDraft(f *file, in *inode, v *version, c objstore.AttrChange) e
 	k := draftKey(in.Ino)
 	old, err := t.draft(in.Ino)
 	if err != nil {
-		return err
+		return false, err
 	}
 	t.Put(k, d.marshal())
 	t.use(v.content, k)
 	f.session.shares = t.s.shares(v.content)
 	if old != nil && old.ver.content != v.content {
-		return t.dropContent(old.ver, k, false)
+		return false, t.dropContent(old.ver, k, false)
 	}
-	return nil
+	return old != nil, nil
 }
 
 // draft gives the record that Sync left, nil where there is none.

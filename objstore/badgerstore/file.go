@@ -30,16 +30,17 @@ type file struct {
 
 // session is what one version, from Begin to EndSession, made.
 type session struct {
-	id     objstore.VersionID // of the version that Commit made; "" before
-	mark   uint64             // content slots from here on were made in the session
-	fresh  uint64             // content slots from here on were made since its last Commit
-	small  map[uint64]bool    // slots of the data table made in it; true: since its last Commit
-	shares int                // Store.shares of the content when it began, or after its own last commit
-	kept   bool               // the version before lives on as noncurrent
-	shared bool               // another file has taken over slots
-	grown  bool               // content slots were made since its last Commit
-	dead   []extent           // slots of the session that nothing uses any more
-	former []extent           // slots of the version before that the content no longer uses
+	id      objstore.VersionID // of the version that Commit made; "" before
+	mark    uint64             // content slots from here on were made in the session
+	fresh   uint64             // content slots from here on were made since its last Commit
+	small   map[uint64]bool    // slots of the data table made in it; true: since its last Commit
+	drafted map[string]bool    // keys of map records that only the record has which Sync left
+	shares  int                // Store.shares of the content when it began, or after its own last commit
+	kept    bool               // the version before lives on as noncurrent
+	shared  bool               // another file has taken over slots
+	grown   bool               // content slots were made since its last Commit
+	dead    []extent           // slots of the session that nothing uses any more
+	former  []extent           // slots of the version before that the content no longer uses
 }
 
 const (

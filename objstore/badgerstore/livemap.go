@@ -19,6 +19,17 @@ type liveMap struct {
 // saved is what the records of a map are to be.
 type saved struct{ pages, lists []pageRef }
 
+func (s saved) ids() map[uint64]bool {
+	ids := make(map[uint64]bool, len(s.pages)+len(s.lists))
+	for _, p := range s.pages {
+		ids[p.id] = true
+	}
+	for _, p := range s.lists {
+		ids[p.id] = true
+	}
+	return ids
+}
+
 type livePage struct {
 	ref    pageRef // of the record, unless dirty
 	exts   []extent
@@ -215,9 +226,12 @@ func (l *liveMap) inline() (exts []extent, ok bool) {
 	return exts, true
 }
 
-// encode gives the form for a version record. Pages and lists that have no record yet are passed to save, which names them.
+// saveRecord stores a page, or a list of pages, and names it.
+type saveRecord func(kind byte, index int64, rec []byte) (id uint64, err error)
+
+// encode gives the form for a version record. Pages and lists that have no record yet are passed to save.
 // The pages are marked clean only by settle, once the transaction has succeeded.
-func (l *liveMap) encode(save func(kind byte, index int64, rec []byte) (id uint64, err error)) (m chunkMap, err error) {
+func (l *liveMap) encode(save saveRecord) (m chunkMap, err error) {
 	l.coming = saved{}
 	if exts, ok := l.inline(); ok {
 		return chunkMap{inline: exts}, nil
@@ -229,7 +243,7 @@ func (l *liveMap) encode(save func(kind byte, index int64, rec []byte) (id uint6
 	return chunkMap{lists: l.coming.lists}, err
 }
 
-func (l *liveMap) encodePages(save func(kind byte, index int64, rec []byte) (id uint64, err error)) (refs []pageRef, err error) {
+func (l *liveMap) encodePages(save saveRecord) (refs []pageRef, err error) {
 	for _, index := range l.sorted() {
 		p := l.pages[index]
 		if p.loaded && len(p.exts) == 0 {
@@ -250,7 +264,7 @@ func (l *liveMap) encodePages(save func(kind byte, index int64, rec []byte) (id 
 }
 
 // encodeLists divides pages, which ascend, into lists. One that has not changed keeps its record.
-func (l *liveMap) encodeLists(pages []pageRef, save func(kind byte, index int64, rec []byte) (id uint64, err error)) (refs []pageRef, err error) {
+func (l *liveMap) encodeLists(pages []pageRef, save saveRecord) (refs []pageRef, err error) {
 	for len(pages) > 0 {
 		index, n := pages[0].index/listPages, 1
 		for n < len(pages) && pages[n].index/listPages == index {

@@ -1,8 +1,6 @@
 package badgerstore
 
 import (
-	"slices"
-
 	"kmsfs/kms"
 	"kmsfs/objstore"
 	"kmsfs/objstore/badgerstore/kv"
@@ -18,7 +16,7 @@ type liveSet struct {
 	small    map[uint64]bool // slots of the data table
 	pages    map[uint64]bool // ids of pages and of lists of pages
 	dead     [][]byte        // keys of their records that nobody uses
-	lost     []extent        // slots of the data table in those
+	lost     map[uint64]bool // slots of the data table in those
 	litter   int             // slots in the garbage record
 }
 
@@ -35,7 +33,7 @@ func (l *liveSet) add(exts []extent) {
 // liveSlots collects what is in use. Open files are asked before and after the records are read, so that nothing which
 // passes from one to the other meanwhile is missed.
 func (s *Store) liveSlots(id seal.ContentID) (*liveSet, error) {
-	l := &liveSet{small: map[uint64]bool{}, pages: map[uint64]bool{}}
+	l := &liveSet{small: map[uint64]bool{}, pages: map[uint64]bool{}, lost: map[uint64]bool{}}
 	if err := s.sizeSlots(id, l); err != nil || l.slotSize == 0 {
 		return l, err
 	}
@@ -62,7 +60,11 @@ func (s *Store) liveSlots(id seal.ContentID) (*liveSet, error) {
 				l.add(exts)
 			} else {
 				l.dead = append(l.dead, k)
-				l.lost = append(l.lost, slices.DeleteFunc(exts, extent.bulk)...)
+				for _, e := range exts {
+					if e.small() {
+						l.lost[e.slot] = true
+					}
+				}
 			}
 			return nil
 		})

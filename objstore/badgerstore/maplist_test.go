@@ -186,3 +186,45 @@ func TestListsOfAnOpenFile(t *testing.T) {
 	s.collect(t, 1)
 	s.requireReads(t)
 }
+
+// A file that is fsynced again and again keeps one copy of its map for the record of the last fsync, and one for its version; a
+// machine that dies then has what was fsynced, and a commit that follows keeps both versions.
+func TestMapsOfFsyncsGo(t *testing.T) {
+	dir := filepath.Join(memDir(t), "store")
+	r := open(t, dir)
+	s := newScattered(t, r)
+	before := map[int64][]byte{3: s.want[3], 4: s.want[4], 5: s.want[5]}
+	f := s.open(t)
+	require.NoError(t, f.Begin(t.Context(), objstore.Encryption{Algorithm: objstore.AES256}, objstore.BeginKeep))
+	f.EndSession()
+	for i := range int64(40) {
+		s.put(t, f, 3+i%3)
+		require.NoError(t, f.Sync(t.Context(), objstore.AttrChange{}))
+	}
+	require.LessOrEqual(t, len(recordsOf(t, r, 'P')), pagesInMap+3)
+	require.Len(t, recordsOf(t, r, 'Q'), 3)
+
+	crashed := open(t, copyStore(t, dir))
+	(&scattered{crashed, s.ino, s.want}).requireReads(t)
+	requireClean(t, crashed)
+	require.NoError(t, crashed.Close())
+
+	_, err := f.Commit(t.Context(), objstore.AttrChange{})
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	s.requireReads(t)
+	l, err := r.ListVersions(t.Context(), "scattered", objstore.ListInput{})
+	require.NoError(t, err)
+	require.Len(t, l.Objects, 2)
+	_, old, err := r.GetObject(t.Context(), "scattered", "f", l.Objects[1].VersionID)
+	require.NoError(t, err)
+	for page, data := range before {
+		got := make([]byte, chunk)
+		_, err := old.ReadAt(got, page*pageOfMap*chunk)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(data, got), "page %d", page)
+	}
+	require.NoError(t, old.Close())
+	requireClean(t, r)
+	require.NoError(t, r.Close())
+}

@@ -85,7 +85,7 @@ func (s *Store) upload(ctx context.Context, f *file, b *bucket, in objstore.PutI
 	}
 	var made *inode
 	err = s.update("PutObject", func(t *txn) (err error) {
-		if err := t.store(f, v); err != nil {
+		if _, err := t.store(f, v); err != nil {
 			return err
 		}
 		made, err = t.putCurrent(b, in.Key, v, in.Condition)

@@ -22,6 +22,8 @@ const (
 	sweepDust = 1 << 20
 	// sweepEvery is when contents with fewer are swept.
 	sweepEvery = 30 * time.Second
+	// maxLitter bounds the slots in a garbage record. Whoever has more has them in pages, where a sweep finds them.
+	maxLitter = 1 << 15
 	// maxCountedRefs bounds the cost of asking whether a content is shared.
 	maxCountedRefs = 64
 )
@@ -58,15 +60,11 @@ func (t *txn) dropContent(v *version, holder []byte, kept bool) error {
 	if n > 0 {
 		return t.litter(v.content, v.chunks.inline)
 	}
-	exts, err := t.allExtents(v)
-	if err != nil {
-		return err
-	}
 	if !t.condemn(v.content, 0) { // an open file may commit it yet: decided when it closes
 		t.after(func() { t.s.doom(v.content) })
-		return t.litter(v.content, exts)
+		return t.litter(v.content, v.chunks.inline)
 	}
-	return t.destroy(v.content, exts)
+	return t.destroy(v.content, v.chunks.inline)
 }
 
 // leaveContent is dropContent for an inode's version. kept says that this change made a noncurrent version of it, which uses
@@ -81,19 +79,6 @@ func (t *txn) leaveContent(v *version, holder []byte, kept bool) error {
 	return nil
 }
 
-// allExtents gives the extents of a version and of every page of its content.
-func (t *txn) allExtents(v *version) (exts []extent, err error) {
-	exts = v.chunks.inline
-	if len(v.chunks.pages) == 0 && len(v.chunks.lists) == 0 {
-		return exts, nil
-	}
-	err = eachPage(t, v.content, func(_ []byte, more []extent) error {
-		exts = append(exts[:len(exts):len(exts)], more...)
-		return nil
-	})
-	return exts, err
-}
-
 // eachPage visits all page records of a content.
 func eachPage(r kv.Reader, id seal.ContentID, fn func(k []byte, exts []extent) error) error {
 	prefix := mapPrefix(kPage, id)
@@ -106,25 +91,39 @@ func eachPage(r kv.Reader, id seal.ContentID, fn func(k []byte, exts []extent) e
 	})
 }
 
-// destroy removes all that a content has: chunks in the data table, pages, and its file once the transaction is through.
+// destroy removes all that a content has: chunks in the data table, those of exts and of every page, the pages, and its file
+// once the transaction is through.
 func (t *txn) destroy(id seal.ContentID, exts []extent) error {
 	dead, err := t.litterOf(id)
 	if err != nil {
 		return err
 	}
-	exts = append(exts[:len(exts):len(exts)], dead...)
+	small, bulk := map[uint64]bool{}, false
+	note := func(exts []extent) {
+		for _, e := range exts {
+			if e.small() {
+				small[e.slot] = true
+			} else {
+				bulk = true
+			}
+		}
+	}
+	note(exts)
+	note(dead)
+	err = eachPage(t, id, func(_ []byte, exts []extent) error {
+		note(exts)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	for _, kind := range []byte{kPage, kList} {
 		if err := t.deleteAll(mapPrefix(kind, id)); err != nil {
 			return err
 		}
 	}
-	bulk := false
-	for _, e := range exts {
-		if e.small() {
-			t.DeleteData(dataID(id, e.slot))
-		} else {
-			bulk = true
-		}
+	for slot := range small {
+		t.DeleteData(dataID(id, slot))
 	}
 	if bulk {
 		t.Put(garbageKey(id), []byte{0})
@@ -192,7 +191,7 @@ func (t *txn) litter(id seal.ContentID, exts []extent) error {
 		}
 	}
 	w := writer{}
-	w.slots(small)
+	w.slots(small[:min(len(small), maxLitter)])
 	t.Put(garbageKey(id), w.b)
 	n := bytesOf(exts)
 	t.after(func() { t.s.noteGarbage(id, n) })
@@ -438,12 +437,8 @@ func (s *Store) sweepUnused(id seal.ContentID) (gone bool, err error) {
 		if n, err := countRefs(t, id); err != nil || n > 0 {
 			return err
 		}
-		exts, err := t.allExtents(&version{content: id, chunks: chunkMap{pages: make([]pageRef, 1)}})
-		if err != nil {
-			return err
-		}
 		t.after(func() { gone = true })
-		return t.destroy(id, exts)
+		return t.destroy(id, nil)
 	})
 	if err == nil && gone {
 		s.removeContent(id)
@@ -491,9 +486,12 @@ func (s *Store) sweepRecords(id seal.ContentID, l *liveSet) error {
 			return err
 		}
 		known := min(l.litter, len(exts))
-		for _, e := range append(l.lost, exts[:known]...) {
-			if !l.small[e.slot] {
-				t.DeleteData(dataID(id, e.slot))
+		for _, e := range exts[:known] {
+			l.lost[e.slot] = true
+		}
+		for slot := range l.lost {
+			if !l.small[slot] {
+				t.DeleteData(dataID(id, slot))
 			}
 		}
 		for _, k := range l.dead {
