@@ -2,8 +2,10 @@ package badgerstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"kmsfs/kms"
 	"kmsfs/objstore"
@@ -72,29 +74,67 @@ func (s *Store) rebindTree(ctx context.Context, ino objstore.Ino, bucket, key st
 	if !isDir(in.Mode) {
 		return s.rebindFile(ctx, in, bucket, key, out)
 	}
-	const page = 1000
+	return s.rebindDir(ctx, ino, bucket, key, out)
+}
+
+// Rename looks at the files of a directory in the order of their records, not of their names: see runs.go.
+const (
+	rebindNames = 1 << 16 // names that are read at once
+	rebindNodes = 1 << 10 // records
+)
+
+// rebindDir is rebindTree for what is in a directory. Most files need nothing.
+func (s *Store) rebindDir(ctx context.Context, dir objstore.Ino, bucket, key string, out map[objstore.Ino]rebound) error {
 	for behind := ""; ; {
-		entries, err := s.ReadDir(ctx, ino, behind, page, false)
-		if err != nil {
+		names, err := s.direntsBehind(dir, behind, rebindNames)
+		if err != nil || len(names) == 0 {
 			return err
 		}
-		for _, e := range entries {
-			if err := s.rebindTree(ctx, e.Ino, bucket, key+"/"+e.Name, out); err != nil {
+		behind = names[len(names)-1].Name
+		slices.SortFunc(names, func(a, b objstore.DirEntry) int { return cmp.Compare(a.Ino, b.Ino) })
+		for part := range slices.Chunk(names, rebindNodes) {
+			if err := s.rebindSome(ctx, part, bucket, key, out); err != nil {
 				return err
 			}
 		}
-		if len(entries) < page {
-			return nil
-		}
-		behind = entries[page-1].Name
 	}
 }
 
-func (s *Store) rebindFile(ctx context.Context, in *inode, bucket, key string, out map[objstore.Ino]rebound) error {
-	if in.ver == nil || in.ver.env.Algorithm == kms.SSES3 || in.ver.env.BucketKey {
+func (s *Store) direntsBehind(dir objstore.Ino, behind string, limit int) (names []objstore.DirEntry, err error) {
+	err = s.view("Rename", func(r kv.Reader) error {
+		names, err = direntPage(r, dir, behind, limit)
+		return err
+	})
+	return names, err
+}
+
+func (s *Store) rebindSome(ctx context.Context, names []objstore.DirEntry, bucket, key string, out map[objstore.Ino]rebound) error {
+	var found map[objstore.Ino]*inode
+	err := s.view("Rename", func(r kv.Reader) error {
+		found = s.inodes(r.(snapshot), names)
 		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if in.ver.env.ResourceARN == kms.ObjectARN(bucket, key) {
+	for _, e := range names {
+		if in := found[e.Ino]; in != nil && !in.bound() {
+			continue
+		}
+		if err := s.rebindTree(ctx, e.Ino, bucket, key+"/"+e.Name, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bound reports that a node, or what lies under it, may have data keys that are bound to an object's ARN.
+func (in *inode) bound() bool {
+	return isDir(in.Mode) || in.ver != nil && in.ver.env.Algorithm != kms.SSES3 && !in.ver.env.BucketKey
+}
+
+func (s *Store) rebindFile(ctx context.Context, in *inode, bucket, key string, out map[objstore.Ino]rebound) error {
+	if !in.bound() || in.ver.env.ResourceARN == kms.ObjectARN(bucket, key) {
 		return nil
 	}
 	env, err := s.kms.RewrapDataKey(ctx, in.ver.env, envelopeRequest(bucket, key, storedSettings(in.ver.env)))
