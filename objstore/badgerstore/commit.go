@@ -171,7 +171,7 @@ func (t *txn) dropDrafted(f *file, replaced bool, saved []string) map[string]boo
 	for _, k := range saved {
 		next[k] = true
 	}
-	if !replaced || len(f.session.drafted) == 0 {
+	if !replaced || f.session.shared || len(f.session.drafted) == 0 { // what is shared is left to the sweep, and so is where it lay
 		return next
 	}
 	used := f.src.m.coming.ids()
