@@ -283,7 +283,9 @@ func (f *file) Sync(ctx context.Context, c objstore.AttrChange) error {
 			f.session.shared = true
 		}
 		replaced, err := t.saveDraft(f, in, v, c)
-		drafted = t.dropDrafted(f, replaced, saved)
+		if err == nil {
+			drafted = t.dropDrafted(f, replaced, saved)
+		}
 		return err
 	})
 	if err != nil {

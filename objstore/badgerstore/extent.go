@@ -234,6 +234,13 @@ func unmarshalRefs(r *reader, chunks int64) []pageRef {
 	return refs
 }
 
+// addIDs adds the ids of the records that refs name.
+func addIDs(ids map[uint64]bool, refs []pageRef) {
+	for _, p := range refs {
+		ids[p.id] = true
+	}
+}
+
 func marshalList(refs []pageRef) []byte {
 	w := writer{b: make([]byte, 0, 16+30*len(refs))}
 	w.byte(recordVersion)
@@ -270,6 +277,18 @@ func pageSum(rec []byte) (sum [16]byte) {
 	s := sha256.Sum256(rec)
 	copy(sum[:], s[:])
 	return sum
+}
+
+// addSmall adds the slots of the data table to slots, and reports whether there are others.
+func addSmall(slots map[uint64]bool, exts []extent) (bulk bool) {
+	for _, e := range exts {
+		if e.small() {
+			slots[e.slot] = true
+		} else {
+			bulk = true
+		}
+	}
+	return bulk
 }
 
 func bytesOf(exts []extent) int64 {

@@ -21,12 +21,8 @@ type saved struct{ pages, lists []pageRef }
 
 func (s saved) ids() map[uint64]bool {
 	ids := make(map[uint64]bool, len(s.pages)+len(s.lists))
-	for _, p := range s.pages {
-		ids[p.id] = true
-	}
-	for _, p := range s.lists {
-		ids[p.id] = true
-	}
+	addIDs(ids, s.pages)
+	addIDs(ids, s.lists)
 	return ids
 }
 
@@ -68,6 +64,9 @@ func (l *liveMap) open(lists []pageRef, load func(pageRef) ([]pageRef, error)) e
 }
 
 func (l *liveMap) keep(lists []pageRef) {
+	if l.lists = nil; len(lists) == 0 {
+		return
+	}
 	l.lists = make(map[int64]pageRef, len(lists))
 	for _, ref := range lists {
 		l.lists[ref.index] = ref

@@ -60,11 +60,7 @@ func (s *Store) liveSlots(id seal.ContentID) (*liveSet, error) {
 				l.add(exts)
 			} else {
 				l.dead = append(l.dead, k)
-				for _, e := range exts {
-					if e.small() {
-						l.lost[e.slot] = true
-					}
-				}
+				addSmall(l.lost, exts)
 			}
 			return nil
 		})
@@ -129,8 +125,8 @@ func liveInRecord(r kv.Reader, holder []byte, l *liveSet) error {
 		return err
 	}
 	l.add(in.ver.chunks.inline)
-	l.use(in.ver.chunks.pages)
-	l.use(in.ver.chunks.lists)
+	addIDs(l.pages, in.ver.chunks.pages)
+	addIDs(l.pages, in.ver.chunks.lists)
 	for _, ref := range in.ver.chunks.lists {
 		rec, err := r.Get(mapKey(kList, in.ver.content, ref.index, ref.id))
 		if err != nil {
@@ -140,15 +136,9 @@ func liveInRecord(r kv.Reader, holder []byte, l *liveSet) error {
 		if err != nil {
 			return err
 		}
-		l.use(pages)
+		addIDs(l.pages, pages)
 	}
 	return nil
-}
-
-func (l *liveSet) use(refs []pageRef) {
-	for _, p := range refs {
-		l.pages[p.id] = true
-	}
 }
 
 // judgeLists finds the lists of pages that nobody uses.

@@ -100,6 +100,18 @@ func (s *scattered) collect(t *testing.T, n int) {
 	require.NoError(t, err)
 }
 
+// requireGoes removes the file, requires that nothing of its map stays, and closes the store.
+func (s *scattered) requireGoes(t *testing.T) {
+	t.Helper()
+	_, err := s.r.DeleteObject(t.Context(), "scattered", "f", "", objstore.Condition{})
+	require.NoError(t, err)
+	s.collect(t, all)
+	require.Empty(t, recordsOf(t, s.r, 'Q'))
+	require.Empty(t, recordsOf(t, s.r, 'P'))
+	requireClean(t, s.r)
+	require.NoError(t, s.r.Close())
+}
+
 // A file may have more pages than a record has room for. A change rewrites the list that it is in, versions share the other one,
 // whoever reads an old version keeps what it needs, and a backup has all of it.
 func TestListsOfPages(t *testing.T) {
@@ -134,13 +146,7 @@ func TestListsOfPages(t *testing.T) {
 	requireClean(t, restored)
 	require.NoError(t, restored.Close())
 
-	_, err = r.DeleteObject(t.Context(), "scattered", "f", "", objstore.Condition{})
-	require.NoError(t, err)
-	s.collect(t, all)
-	require.Empty(t, recordsOf(t, r, 'Q'))
-	require.Empty(t, recordsOf(t, r, 'P'))
-	requireClean(t, r)
-	require.NoError(t, r.Close())
+	s.requireGoes(t)
 }
 
 // A list that is damaged loses its file's bytes, and nothing else; the file can be removed, and all that it had goes.
@@ -161,13 +167,7 @@ func TestDamagedListOfPages(t *testing.T) {
 	}
 	require.Error(t, err)
 	require.Equal(t, objstore.IntegrityError, objstore.CodeOf(err))
-	_, err = r.DeleteObject(t.Context(), "scattered", "f", "", objstore.Condition{})
-	require.NoError(t, err)
-	s.collect(t, all)
-	require.Empty(t, recordsOf(t, r, 'Q'))
-	require.Empty(t, recordsOf(t, r, 'P'))
-	requireClean(t, r)
-	require.NoError(t, r.Close())
+	s.requireGoes(t)
 }
 
 // The lists that an open file has are kept for its next commit, also when the version that they came with is replaced and

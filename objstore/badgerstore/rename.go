@@ -59,22 +59,18 @@ func (s *Store) rebind(ctx context.Context, from, to place) (map[objstore.Ino]re
 	if err != nil {
 		return out, err
 	}
-	return out, s.rebindTree(ctx, n.Ino, bucket, key+to.name, out)
+	in, err := s.cachedInode(n.Ino)
+	if err != nil {
+		return out, err
+	}
+	return out, s.rebindTree(ctx, in, bucket, key+to.name, out)
 }
 
-func (s *Store) rebindTree(ctx context.Context, ino objstore.Ino, bucket, key string, out map[objstore.Ino]rebound) error {
-	var in *inode
-	err := s.view("Rename", func(r kv.Reader) (err error) {
-		in, err = s.inode(r, ino)
-		return err
-	})
-	if err != nil {
-		return err
+func (s *Store) rebindTree(ctx context.Context, in *inode, bucket, key string, out map[objstore.Ino]rebound) error {
+	if isDir(in.Mode) {
+		return s.rebindDir(ctx, in.Ino, bucket, key, out)
 	}
-	if !isDir(in.Mode) {
-		return s.rebindFile(ctx, in, bucket, key, out)
-	}
-	return s.rebindDir(ctx, ino, bucket, key, out)
+	return s.rebindFile(ctx, in, bucket, key, out)
 }
 
 // Rename looks at the files of a directory in the order of their records, not of their names: see runs.go.
@@ -118,23 +114,24 @@ func (s *Store) rebindSome(ctx context.Context, names []objstore.DirEntry, bucke
 		return err
 	}
 	for _, e := range names {
-		if in := found[e.Ino]; in != nil && !in.bound() {
-			continue
+		in := found[e.Ino]
+		if in == nil { // damaged or missing: this says which
+			if in, err = s.cachedInode(e.Ino); err != nil {
+				return err
+			}
 		}
-		if err := s.rebindTree(ctx, e.Ino, bucket, key+"/"+e.Name, out); err != nil {
+		if err := s.rebindTree(ctx, in, bucket, key+"/"+e.Name, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// bound reports that a node, or what lies under it, may have data keys that are bound to an object's ARN.
-func (in *inode) bound() bool {
-	return isDir(in.Mode) || in.ver != nil && in.ver.env.Algorithm != kms.SSES3 && !in.ver.env.BucketKey
-}
-
 func (s *Store) rebindFile(ctx context.Context, in *inode, bucket, key string, out map[objstore.Ino]rebound) error {
-	if !in.bound() || in.ver.env.ResourceARN == kms.ObjectARN(bucket, key) {
+	if in.ver == nil || in.ver.env.Algorithm == kms.SSES3 || in.ver.env.BucketKey {
+		return nil
+	}
+	if in.ver.env.ResourceARN == kms.ObjectARN(bucket, key) {
 		return nil
 	}
 	env, err := s.kms.RewrapDataKey(ctx, in.ver.env, envelopeRequest(bucket, key, storedSettings(in.ver.env)))

@@ -98,29 +98,19 @@ func (t *txn) destroy(id seal.ContentID, exts []extent) error {
 	if err != nil {
 		return err
 	}
-	small, bulk := map[uint64]bool{}, false
-	note := func(exts []extent) {
-		for _, e := range exts {
-			if e.small() {
-				small[e.slot] = true
-			} else {
-				bulk = true
-			}
-		}
-	}
-	note(exts)
-	note(dead)
-	err = eachPage(t, id, func(_ []byte, exts []extent) error {
-		note(exts)
+	small := map[uint64]bool{}
+	addSmall(small, dead)
+	bulk := addSmall(small, exts)
+	err = eachPage(t, id, func(k []byte, exts []extent) error {
+		bulk = addSmall(small, exts) || bulk
+		t.Delete(k)
 		return nil
 	})
+	if err == nil {
+		err = t.deleteAll(mapPrefix(kList, id))
+	}
 	if err != nil {
 		return err
-	}
-	for _, kind := range []byte{kPage, kList} {
-		if err := t.deleteAll(mapPrefix(kind, id)); err != nil {
-			return err
-		}
 	}
 	for slot := range small {
 		t.DeleteData(dataID(id, slot))
@@ -486,9 +476,7 @@ func (s *Store) sweepRecords(id seal.ContentID, l *liveSet) error {
 			return err
 		}
 		known := min(l.litter, len(exts))
-		for _, e := range exts[:known] {
-			l.lost[e.slot] = true
-		}
+		addSmall(l.lost, exts[:known])
 		for slot := range l.lost {
 			if !l.small[slot] {
 				t.DeleteData(dataID(id, slot))
