@@ -141,7 +141,7 @@ func (c *checker) foundAt(r kv.Reader, d objstore.Damage, parent objstore.Ino, n
 // inodes checks every file's content and that its name exists.
 func (c *checker) inodes() error {
 	return c.each(kInode, func(r kv.Reader, _, rec []byte) error {
-		in, err := unmarshalInode(rec)
+		in, err := c.s.parse(r, rec)
 		if err != nil {
 			c.found(objstore.Damage{What: "a record does not parse: " + err.Error()})
 			return nil
@@ -163,7 +163,7 @@ func (c *checker) inodes() error {
 
 func (c *checker) noncurrent() error {
 	return c.each(kNoncurrent, func(r kv.Reader, k, rec []byte) error {
-		in, err := unmarshalInode(rec)
+		in, err := c.s.parse(r, rec)
 		if err != nil || in.ver == nil {
 			c.found(objstore.Damage{What: "the record of an old version does not parse"})
 			return nil
@@ -208,7 +208,7 @@ func (c *checker) version(r kv.Reader, in *inode, holder []byte) error {
 	}
 	src, _, err := c.s.openSource(c.ctx, func() (now *inode, err error) {
 		err = c.s.db.View(func(r kv.Reader) error {
-			now, err = getInode(r, holder)
+			now, err = c.s.getInode(r, holder)
 			return err
 		})
 		if err == nil && (now.ver == nil || !now.ver.same(in.ver)) {

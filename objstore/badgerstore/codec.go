@@ -24,6 +24,12 @@ func (w *writer) raw(p []byte)         { w.b = append(w.b, p...) }
 func (w *writer) byte(c byte)          { w.b = append(w.b, c) }
 func (w *writer) time(t objstore.Time) { w.int(t.Sec); w.uint(uint64(t.Nsec)) }
 
+// timeAfter writes t as what it is after another time.
+func (w *writer) timeAfter(t, before objstore.Time) {
+	w.int(t.Sec - before.Sec)
+	w.int(int64(t.Nsec) - int64(before.Nsec))
+}
+
 func (w *writer) bool(v bool) {
 	if v {
 		w.byte(1)
@@ -133,6 +139,15 @@ func (r *reader) time() objstore.Time {
 		r.fail()
 	}
 	return t
+}
+
+func (r *reader) timeAfter(before objstore.Time) objstore.Time {
+	sec, nsec := before.Sec+r.int(), int64(before.Nsec)+r.int()
+	if nsec < 0 || nsec > 999_999_999 {
+		r.fail()
+		return objstore.Time{}
+	}
+	return objstore.Time{Sec: sec, Nsec: uint32(nsec)}
 }
 
 // count reads a number of elements of at least min bytes each, so that a forged one cannot ask for much memory.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 func TestFormatVersion(t *testing.T) {
 	require.Equal(t, 2, storeVersion)
 	require.Equal(t, 1, recordVersion)
+	require.Equal(t, 2, inodeVersion)
 	doc, err := os.ReadFile("FORMAT.md")
 	require.NoError(t, err)
 	require.True(t, bytes.HasPrefix(doc, fmt.Appendf(nil, "# The store on disk, version %d\n", storeVersion)))
@@ -32,7 +34,10 @@ func codecs() map[string]func([]byte) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			return in.marshal(), nil
+			if in.ver != nil {
+				return in.marshal(in.ver.rest), nil
+			}
+			return in.marshal(rest{}), nil
 		},
 		"bucket": func(b []byte) ([]byte, error) {
 			r, err := unmarshalBucket(b)
@@ -48,6 +53,10 @@ func codecs() map[string]func([]byte) ([]byte, error) {
 		"dirent": func(b []byte) ([]byte, error) {
 			d, err := unmarshalDirent(b)
 			return d.marshal(), err
+		},
+		"stem": func(b []byte) ([]byte, error) {
+			m, err := unmarshalStem(b)
+			return m.marshal(), err
 		},
 		"page": func(b []byte) ([]byte, error) {
 			exts, err := unmarshalPage(b)
@@ -79,7 +88,12 @@ func sampleRecords() map[string][][]byte {
 	paged := *v
 	paged.chunks = chunkMap{pages: []pageRef{{index: 0, bytes: 5, id: 3}, {index: 7, bytes: chunkSize, id: 4}}}
 	listed := *v
-	listed.chunks = chunkMap{lists: []pageRef{{index: 1, bytes: 1 << 36, id: 9}}}
+	listed.chunks = chunkMap{lists: []pageRef{{index: 1, bytes: 1 << 36, id: 9}}, span: longList}
+	short := *v
+	short.chunks = chunkMap{lists: []pageRef{{index: 1, bytes: 1 << 28, id: 9}}, span: 4}
+	short.env.Algorithm, short.etag, short.id = "aws:other", strings.Repeat("0a", 16), versionID(9, []byte("12345678"))
+	named := short
+	named.env = kms.Envelope{Algorithm: "aws:kms:dsse", BucketKey: true, Context: kms.Context{"k": "v"}, Wrapped: []byte{2}}
 	node := objstore.Node{Ino: 5, Parent: 2, Name: "n", Mode: sIFREG | 0o644, UID: 1, GID: 2, Nlink: 1, Rdev: 3, Mtime: now, Target: "t",
 		Xattrs: map[string][]byte{"user.a": {}, "user.b": {1}}}
 	bk := &bucket{Bucket: objstore.Bucket{Name: "b", Created: time.Unix(5, 6), Versioning: objstore.VersioningEnabled,
@@ -87,8 +101,11 @@ func sampleRecords() map[string][][]byte {
 	slots := writer{}
 	slots.slots([]extent{small, {slot: smallSlot | 1<<62}})
 	return map[string][][]byte{
-		"inode": {(&inode{Node: node, bucket: 1, hist: 6}).marshal(), (&inode{Node: node, ver: v, since: now}).marshal(),
-			(&inode{Node: node, ver: &paged}).marshal(), (&inode{Node: node, ver: &listed}).marshal(), (&inode{ver: &version{}, marker: true}).marshal(), (&inode{implicit: true}).marshal()},
+		"inode": {(&inode{Node: node, bucket: 1, hist: 6}).marshal(rest{}), (&inode{Node: node, ver: v, since: now}).marshal(rest{}),
+			(&inode{Node: node, ver: &paged}).marshal(rest{}), (&inode{Node: node, ver: &listed}).marshal(rest{}), (&inode{Node: node, ver: &short}).marshal(rest{}),
+			(&inode{Node: node, ver: &named}).marshal(rest{stem: 1 << 63, resource: "d/x", blob: []byte{7}}),
+			(&inode{Node: node, ver: &named}).marshal(rest{stem: 1, resource: "d/n"}), (&inode{ver: &version{}, marker: true}).marshal(rest{}), (&inode{implicit: true}).marshal(rest{})},
+		"stem":    {stem{"arn", true, "r", []byte{1}}.marshal(), stem{}.marshal()},
 		"bucket":  {bk.marshal(), (&bucket{}).marshal()},
 		"usage":   {marshalUsage(objstore.BucketUsage{Objects: 1, Bytes: -1, Noncurrent: 1 << 62}), marshalUsage(objstore.BucketUsage{})},
 		"dirent":  {dirent{5, 0}.marshal(), dirent{0, 1 << 63}.marshal()},
@@ -130,11 +147,14 @@ func FuzzCodecs(f *testing.F) {
 			return
 		}
 		again, err := codec(rec)
-		if err == nil && !bytes.Equal(rec, again) {
+		if err == nil && !bytes.Equal(rec, again) && !old(kind, rec) {
 			t.Fatalf("%s: read %x, written back as %x", kind, rec, again)
 		}
 	})
 }
+
+// old reports a record that is only read.
+func old(kind string, rec []byte) bool { return kind == "inode" && rec[0] == recordVersion }
 
 // TestCodecMutations is the fuzz test's property over single-byte changes of the samples.
 func TestCodecMutations(t *testing.T) {
@@ -147,7 +167,7 @@ func TestCodecMutations(t *testing.T) {
 					changed[i] = c
 					if again, err := codecs()[kind](changed); err == nil {
 						accepted++
-						require.Equal(t, changed, again, "%s byte %d", kind, i)
+						require.True(t, bytes.Equal(changed, again) || old(kind, changed), "%s byte %d", kind, i)
 					}
 				}
 			}
@@ -232,7 +252,7 @@ func reencode(t *testing.T, m *liveMap, pages map[uint64][]byte, load func(pageR
 	w := writer{}
 	enc.marshal(&w)
 	r := reader{b: w.b}
-	again := unmarshalChunks(&r, false)
+	again := unmarshalChunks(&r, 0)
 	require.NoError(t, r.end())
 	return newLiveMap(again, load)
 }

@@ -329,7 +329,9 @@ func (t *txn) saveDraft(f *file, in *inode, v *version, c objstore.AttrChange) (
 	if err != nil {
 		return false, err
 	}
-	t.Put(k, d.marshal())
+	if err := t.putInode(k, d); err != nil {
+		return false, err
+	}
 	t.use(v.content, k)
 	f.session.shares = t.s.shares(v.content)
 	if old != nil && old.ver.content != v.content {
@@ -344,7 +346,7 @@ func (t *txn) draft(ino objstore.Ino) (*inode, error) {
 	if err != nil {
 		return nil, ignore(notFound(err, objstore.NoSuchNode), objstore.NoSuchNode)
 	}
-	in, err := unmarshalInode(rec)
+	in, err := t.s.parse(t, rec)
 	if err == nil && in.ver == nil {
 		err = errRecord
 	}

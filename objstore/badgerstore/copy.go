@@ -68,6 +68,9 @@ func (s *Store) copyObject(ctx context.Context, in objstore.CopyInput) (o objsto
 
 // shareKey wraps a version's data key for another name, for a caller who may open it.
 func (s *Store) shareKey(ctx context.Context, v *version, bucket, key string) (kms.Envelope, error) {
+	if v.keyless() {
+		return v.env, errKeyless
+	}
 	dataKey, err := s.kms.OpenDataKey(ctx, v.env)
 	if err != nil {
 		return v.env, err

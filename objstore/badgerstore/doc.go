@@ -62,6 +62,7 @@
 //
 //	A                            backups that the store has been through
 //	B name                       bucket
+//	C number                     stem: what many envelopes begin with; W number has it once more
 //	D parent name                dirent: the inodes of the file and of the directory of that name
 //	G content                    garbage: small slots of it that are dead; also: look at this content
 //	H history name               ghost: the history of a directory that is gone

@@ -42,6 +42,9 @@ func (s *Store) Rewrap(ctx context.Context, ino objstore.Ino, enc objstore.Encry
 	if in.ver == nil {
 		return fail(objstore.InvalidRequest, "nothing has been written to the file yet")
 	}
+	if in.ver.keyless() {
+		return errKeyless
+	}
 	bucket, key, err := s.PathOf(ctx, ino)
 	if err != nil {
 		return err

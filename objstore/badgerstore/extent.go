@@ -14,8 +14,10 @@ const (
 	pageChunks = 4096
 	// inlineExtents is how many extents a version record holds itself before pages are made.
 	inlineExtents = 8
-	// listPages is how many pages one list of pages covers, 64 GiB; so many a version record names itself.
-	listPages = 4096
+	// inlinePages is how many pages a version record names itself before lists of pages are made.
+	inlinePages = 16
+	// longList is the exponent of what a long list of pages covers: 4096 pages, 64 GiB. Others are short.
+	longList = 12
 	// smallSlot marks a slot of the data table; others are slots of the content file.
 	smallSlot = 1 << 63
 )
@@ -165,12 +167,26 @@ type pageRef struct {
 	sum          [16]byte
 }
 
-// chunkMap is the map of one version as its record holds it: a few extents, or references of pages, or, for want of room for
-// those, of lists of pages.
+// chunkMap is the map of one version as its record holds it: a few extents, or references of pages, or of lists of pages.
 type chunkMap struct {
 	inline []extent
 	pages  []pageRef
 	lists  []pageRef
+	span   uint8 // of lists: each covers 2^span pages
+}
+
+// shortLists says that the record has to tell the span.
+func (m chunkMap) shortLists() bool { return len(m.lists) > 0 && m.span != longList }
+
+// spanOf is the span of the lists for so many pages: a change of one page writes a list and names all lists.
+func spanOf(pages int) uint8 {
+	switch {
+	case pages <= 1<<10:
+		return 4
+	case pages <= 1<<17:
+		return 8
+	}
+	return longList
 }
 
 // allocated is the plaintext bytes of all chunks.
@@ -193,15 +209,29 @@ func bytesOfRefs(refs []pageRef) (n int64) {
 func (m chunkMap) marshal(w *writer) {
 	marshalExtents(w, m.inline)
 	marshalRefs(w, m.pages)
+	if m.shortLists() {
+		w.uint(uint64(m.span))
+	}
 	if len(m.lists) > 0 {
 		marshalRefs(w, m.lists)
 	}
 }
 
-func unmarshalChunks(r *reader, listed bool) chunkMap {
+// unmarshalChunks reads a map. flags are those of its record.
+func unmarshalChunks(r *reader, flags byte) chunkMap {
 	m := chunkMap{inline: unmarshalExtents(r), pages: unmarshalRefs(r, pageChunks)}
-	if listed {
-		m.lists = unmarshalRefs(r, pageChunks*listPages)
+	if flags&inodeListed == 0 {
+		return m
+	}
+	span := uint64(longList)
+	if flags&inodeShort != 0 {
+		if span = r.uint(); span == 0 || span >= longList {
+			r.fail()
+		}
+	}
+	m.span = uint8(span)
+	if m.lists = unmarshalRefs(r, pageChunks<<m.span); len(m.lists) == 0 { // a record has one encoding only
+		r.fail()
 	}
 	return m
 }

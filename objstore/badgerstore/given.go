@@ -23,6 +23,8 @@ func (g given) see(k, v []byte) {
 		g.add("ino", max(rd.uint(), uint64(inoOf(k))))
 	case kUsage:
 		g.add("bucket", binary.BigEndian.Uint64(k[1:]))
+	case kStem, kStemCopy:
+		g.add(stemCounter, binary.BigEndian.Uint64(k[1:]))
 	case kPage, kList:
 		g.add("page", recordID(k))
 	case kInode, kDraft, kNoncurrent:
@@ -42,6 +44,7 @@ func (g given) seeInode(k, v []byte) {
 	}
 	if in.ver != nil {
 		g.add("seq", in.ver.seq)
+		g.add(stemCounter, in.ver.rest.stem)
 	}
 	if h, _, seq, ok := splitNoncurrent(k); ok {
 		g.add("seq", seq)

@@ -119,7 +119,7 @@ func (t *txn) moveNoncurrent(from, into histID) error {
 	prefix := key8(kNoncurrent, uint64(from))
 	var keys [][]byte
 	var recs []*inode
-	err := eachNoncurrent(t, prefix, func(k []byte, in *inode) (bool, error) {
+	err := t.s.eachNoncurrent(t, prefix, func(k []byte, in *inode) (bool, error) {
 		keys, recs = append(keys, k), append(recs, in)
 		return true, nil
 	})
@@ -135,7 +135,9 @@ func (t *txn) moveNoncurrent(from, into histID) error {
 		to := append([]byte{}, k...)
 		binary.BigEndian.PutUint64(to[1:], uint64(into))
 		t.Delete(k)
-		t.Put(to, recs[i].marshal())
+		if err := t.putInode(to, recs[i]); err != nil {
+			return err
+		}
 		if id := recs[i].ver.content; id != noContent {
 			t.use(id, to)
 			t.Delete(refKey(id, k))

@@ -12,6 +12,7 @@ import (
 const (
 	kRuns       = 'A' // nothing → the backups that the store has been through
 	kBucket     = 'B' // name → bucket
+	kStem       = 'C' // number → stem of envelopes
 	kDirent     = 'D' // parent, name → dirent
 	kExternal   = 'E' // record name → record about keys that are elsewhere
 	kGhost      = 'H' // history, name → history of the directory that had this name
@@ -26,6 +27,7 @@ const (
 	kRef        = 'R' // content, holder → nothing: who uses a content
 	kUsage      = 'S' // bucket id → usage
 	kUser       = 'U' // record name → sealed record of a user
+	kStemCopy   = 'W' // number → the same once more
 	kDraft      = 'X' // ino → inode as fsync(2) left it
 	kGarbage    = 'G' // content → nothing: content to sweep or remove
 )

@@ -35,7 +35,7 @@ func (s *Store) countUse(u *objstore.KeyUse, keyARN string, kind byte, from []by
 				next = append([]byte{}, k...)
 				return false, nil
 			}
-			in, err := unmarshalInode(rec)
+			in, err := s.parse(r, rec)
 			if err != nil || in.ver == nil || in.ver.env.KeyARN != keyARN {
 				return true, err
 			}

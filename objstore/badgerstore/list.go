@@ -303,7 +303,7 @@ func (s *Store) ListVersions(_ context.Context, bucket string, in objstore.ListI
 			}
 		}
 		latest := cur == nil
-		return eachNoncurrent(r, namesPrefix(sp.hist, sp.name), func(_ []byte, in *inode) (bool, error) {
+		return s.eachNoncurrent(r, namesPrefix(sp.hist, sp.name), func(_ []byte, in *inode) (bool, error) {
 			err := one(objectOf(in, key, latest))
 			latest = false
 			return true, err

@@ -235,11 +235,12 @@ func (l *liveMap) encode(save saveRecord) (m chunkMap, err error) {
 	if exts, ok := l.inline(); ok {
 		return chunkMap{inline: exts}, nil
 	}
-	if l.coming.pages, err = l.encodePages(save); err != nil || len(l.coming.pages) <= listPages {
+	if l.coming.pages, err = l.encodePages(save); err != nil || len(l.coming.pages) <= inlinePages {
 		return chunkMap{pages: l.coming.pages}, err
 	}
-	l.coming.lists, err = l.encodeLists(l.coming.pages, save)
-	return chunkMap{lists: l.coming.lists}, err
+	span := spanOf(len(l.coming.pages))
+	l.coming.lists, err = l.encodeLists(l.coming.pages, span, save)
+	return chunkMap{lists: l.coming.lists, span: span}, err
 }
 
 func (l *liveMap) encodePages(save saveRecord) (refs []pageRef, err error) {
@@ -262,11 +263,11 @@ func (l *liveMap) encodePages(save saveRecord) (refs []pageRef, err error) {
 	return refs, nil
 }
 
-// encodeLists divides pages, which ascend, into lists. One that has not changed keeps its record.
-func (l *liveMap) encodeLists(pages []pageRef, save saveRecord) (refs []pageRef, err error) {
+// encodeLists divides pages, which ascend, into lists of 2^span. One that has not changed keeps its record.
+func (l *liveMap) encodeLists(pages []pageRef, span uint8, save saveRecord) (refs []pageRef, err error) {
 	for len(pages) > 0 {
-		index, n := pages[0].index/listPages, 1
-		for n < len(pages) && pages[n].index/listPages == index {
+		index, n := pages[0].index>>span, 1
+		for n < len(pages) && pages[n].index>>span == index {
 			n++
 		}
 		rec := marshalList(pages[:n])

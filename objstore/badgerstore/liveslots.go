@@ -152,10 +152,20 @@ func (l *liveSet) judgeLists(r kv.Reader, id seal.ContentID) error {
 	})
 }
 
+// getInode reads a record. Its envelope may be cut.
 func getInode(r kv.Reader, key []byte) (*inode, error) {
 	rec, err := r.Get(key)
 	if err != nil {
 		return nil, notFound(err, objstore.IntegrityError)
 	}
 	return unmarshalInode(rec)
+}
+
+// getInode reads a record whole.
+func (s *Store) getInode(r kv.Reader, key []byte) (*inode, error) {
+	in, err := getInode(r, key)
+	if err == nil && in.ver != nil && in.ver.rest.stem != 0 {
+		err = s.complete(r, in)
+	}
+	return in, err
 }

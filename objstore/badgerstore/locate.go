@@ -120,7 +120,7 @@ func (s *Store) find(r kv.Reader, b *bucket, key string, id objstore.VersionID) 
 		return dir, true, nil
 	}
 	first := cur == nil
-	err = eachNoncurrent(r, namesPrefix(sp.hist, sp.name), func(_ []byte, old *inode) (bool, error) {
+	err = s.eachNoncurrent(r, namesPrefix(sp.hist, sp.name), func(_ []byte, old *inode) (bool, error) {
 		if id == "" || old.ver.id == id {
 			in, latest = old, first
 			in.Bucket = b.Name

@@ -8,7 +8,7 @@ import (
 	"kmsfs/objstore/seal"
 )
 
-// recordVersion begins every record; another one is refused.
+// recordVersion begins every record but those of inodes; another one is refused.
 const recordVersion = 1
 
 // version is one version of an object: its settings, its data key (wrapped) and where its bytes lie.
@@ -19,6 +19,7 @@ type version struct {
 	size    int64
 	etag    string
 	env     kms.Envelope
+	rest    rest // what env is to be made of, while its stem is not known (stems.go)
 	content seal.ContentID
 	chunks  chunkMap // encoded form of the map
 	mac     [32]byte // over macInput, under the data key
@@ -37,83 +38,6 @@ type inode struct {
 	ver      *version      // nil: nothing has been written yet
 	marker   bool          // in a noncurrent record: a delete marker
 	since    objstore.Time // in a noncurrent record: when it became noncurrent
-}
-
-const (
-	inodeHasVersion = 1 << iota
-	inodeImplicit
-	inodeMarker
-	inodeListed // the version's chunk map has lists of pages
-)
-
-func (in *inode) marshal() []byte {
-	w := writer{b: make([]byte, 0, 512)}
-	w.byte(recordVersion)
-	var flags byte
-	if in.ver != nil {
-		flags |= inodeHasVersion
-		if len(in.ver.chunks.lists) > 0 {
-			flags |= inodeListed
-		}
-	}
-	if in.implicit {
-		flags |= inodeImplicit
-	}
-	if in.marker {
-		flags |= inodeMarker
-	}
-	w.byte(flags)
-	w.uint(uint64(in.bucket))
-	w.uint(uint64(in.Ino))
-	w.uint(uint64(in.Parent))
-	w.string(in.Name)
-	w.uint(uint64(in.hist))
-	for _, v := range []uint32{in.Mode, in.UID, in.GID, in.Nlink, in.Rdev} {
-		w.uint(uint64(v))
-	}
-	for _, t := range []objstore.Time{in.Atime, in.Mtime, in.Ctime, in.Btime, in.since} {
-		w.time(t)
-	}
-	w.string(in.Target)
-	w.byteMap(in.Xattrs)
-	if in.ver != nil {
-		in.ver.marshal(&w)
-	}
-	return w.b
-}
-
-func unmarshalInode(b []byte) (*inode, error) {
-	r := reader{b: b}
-	if r.byte() != recordVersion {
-		return nil, errRecord
-	}
-	flags := r.byte()
-	listed := flags&inodeListed != 0
-	if flags > inodeHasVersion|inodeImplicit|inodeMarker|inodeListed || listed && flags&inodeHasVersion == 0 {
-		r.fail()
-	}
-	in := &inode{implicit: flags&inodeImplicit != 0, marker: flags&inodeMarker != 0}
-	in.bucket = bucketID(r.uint32())
-	in.Ino = objstore.Ino(r.uint())
-	in.Parent = objstore.Ino(r.uint())
-	in.Name = r.string()
-	in.hist = histID(r.uint())
-	for _, v := range []*uint32{&in.Mode, &in.UID, &in.GID, &in.Nlink, &in.Rdev} {
-		*v = r.uint32()
-	}
-	for _, t := range []*objstore.Time{&in.Atime, &in.Mtime, &in.Ctime, &in.Btime, &in.since} {
-		*t = r.time()
-	}
-	in.Target = r.string()
-	in.Xattrs = r.byteMap()
-	if flags&inodeHasVersion != 0 {
-		in.ver = unmarshalVersion(&r, listed)
-	}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	in.describe()
-	return in, nil
 }
 
 // describe fills the fields of Node that follow from the version.
@@ -136,39 +60,6 @@ func storedSettings(env kms.Envelope) objstore.Encryption {
 	}
 }
 
-func (v *version) marshal(w *writer) {
-	w.string(string(v.id))
-	w.uint(v.seq)
-	w.time(v.created)
-	w.uint(uint64(v.size))
-	w.string(v.etag)
-	marshalEnvelope(w, v.env)
-	w.raw(v.content[:])
-	v.chunks.marshal(w)
-	w.raw(v.mac[:])
-	w.string(v.contentType)
-	w.strings(v.metadata)
-}
-
-func unmarshalVersion(r *reader, listed bool) *version {
-	v := &version{
-		id: objstore.VersionID(r.string()), seq: r.uint(), created: r.time(), size: int64(r.uint()),
-		etag: r.string(), env: unmarshalEnvelope(r),
-	}
-	if v.size < 0 {
-		r.fail()
-	}
-	copy(v.content[:], r.raw(16))
-	v.chunks = unmarshalChunks(r, listed)
-	if listed && len(v.chunks.lists) == 0 { // a record has one encoding only
-		r.fail()
-	}
-	copy(v.mac[:], r.raw(32))
-	v.contentType = r.string()
-	v.metadata = r.strings()
-	return v
-}
-
 // macInput is what the version's MAC covers: everything that says which bytes the content has and how they are read.
 func (v *version) macInput() []byte {
 	w := writer{b: make([]byte, 0, 256)}
@@ -179,23 +70,6 @@ func (v *version) macInput() []byte {
 	w.bytes(v.env.Context.Canonical())
 	v.chunks.marshal(&w)
 	return w.b
-}
-
-func marshalEnvelope(w *writer, e kms.Envelope) {
-	w.string(e.Algorithm)
-	w.string(e.KeyARN)
-	w.bool(e.BucketKey)
-	w.strings(e.Context)
-	w.string(e.ResourceARN)
-	w.bytes(e.Blob)
-	w.bytes(e.Wrapped)
-}
-
-func unmarshalEnvelope(r *reader) kms.Envelope {
-	return kms.Envelope{
-		Algorithm: r.string(), KeyARN: r.string(), BucketKey: r.bool(), Context: r.strings(),
-		ResourceARN: r.string(), Blob: r.bytes(), Wrapped: r.bytes(),
-	}
 }
 
 // dirent is what a name of a directory leads to. A name may be a key and a prefix of keys at once; a mount shows

@@ -128,7 +128,7 @@ func (s *Store) rebindSome(ctx context.Context, names []objstore.DirEntry, bucke
 }
 
 func (s *Store) rebindFile(ctx context.Context, in *inode, bucket, key string, out map[objstore.Ino]rebound) error {
-	if in.ver == nil || in.ver.env.Algorithm == kms.SSES3 || in.ver.env.BucketKey {
+	if in.ver == nil || in.ver.env.Algorithm == kms.SSES3 || in.ver.env.BucketKey || in.ver.keyless() {
 		return nil
 	}
 	if in.ver.env.ResourceARN == kms.ObjectARN(bucket, key) {

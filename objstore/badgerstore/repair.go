@@ -31,7 +31,7 @@ func (s *Store) Repair(ctx context.Context, progress func(done, total int64), me
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	m := &mender{s: s, ctx: ctx, progress: progress, tell: mended, given: given{"ino": 0, "seq": 0, "page": 0, "bucket": 0, listCounter: 0}}
+	m := &mender{s: s, ctx: ctx, progress: progress, tell: mended, given: given{"ino": 0, "seq": 0, "page": 0, "bucket": 0, stemCounter: 0, listCounter: 0}}
 	for _, step := range []func() error{m.salvage, m.structure, m.finish, m.recount} {
 		if err := step(); err != nil {
 			return m.rep, wrap("Repair", err)

@@ -63,7 +63,7 @@ func (t *txn) lostVersion(b *bucket) (*version, error) {
 		return nil, err
 	}
 	if b.Versioning == objstore.VersioningSuspended { // an old version may have the null id
-		v.id = versionID(v.seq)
+		v.id = newVersionID(v.seq)
 	}
 	return v, nil
 }

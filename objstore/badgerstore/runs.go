@@ -68,7 +68,7 @@ func (s *Store) readRun(r snapshot, run []objstore.Ino, found map[objstore.Ino]*
 				return false, nil
 			}
 		}
-		if in, err := s.decoded(rec); err == nil {
+		if in, err := s.decoded(r, rec); err == nil {
 			s.nodes.fill(ino, in, r.epoch)
 			if ino <= last {
 				found[ino] = in
@@ -78,8 +78,8 @@ func (s *Store) readRun(r snapshot, run []objstore.Ino, found map[objstore.Ino]*
 	})
 }
 
-func (s *Store) decoded(rec []byte) (*inode, error) {
-	in, err := unmarshalInode(rec)
+func (s *Store) decoded(r getter, rec []byte) (*inode, error) {
+	in, err := s.parse(r, rec)
 	if err == nil {
 		in.Bucket = s.bucketName(in.bucket)
 	}

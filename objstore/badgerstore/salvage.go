@@ -20,7 +20,7 @@ type badRecord struct {
 // among them: they are nobody's to guess.
 func (m *mender) salvage() error {
 	var bad []badRecord
-	for _, kind := range []byte{kDirent, kGhost, kInode, kLink, kCounter, kNoncurrent, kOrphan, kPage, kList, kRef, kUsage, kDraft, kGarbage} {
+	for _, kind := range []byte{kDirent, kGhost, kInode, kLink, kCounter, kNoncurrent, kOrphan, kPage, kList, kRef, kUsage, kDraft, kGarbage, kStem, kStemCopy} {
 		found, err := m.unreadable(kind)
 		if err != nil {
 			return err
@@ -31,7 +31,10 @@ func (m *mender) salvage() error {
 		if err := m.counters(t); err != nil { // first: what follows takes numbers
 			return err
 		}
-		return m.replaceAll(t, bad)
+		if err := m.replaceAll(t, bad); err != nil {
+			return err
+		}
+		return m.stems(t)
 	})
 	if err != nil || len(bad) == 0 {
 		return err
@@ -85,6 +88,8 @@ func parse(k, v []byte) (err error) {
 		_, err = unmarshalDirent(v)
 	case kInode, kDraft, kNoncurrent:
 		err = parseInode(k, v)
+	case kStem, kStemCopy:
+		_, err = unmarshalStem(v)
 	case kPage:
 		_, err = unmarshalPage(v)
 	case kList:
@@ -110,7 +115,7 @@ func parse(k, v []byte) (err error) {
 // minKey is the smallest size of a key of a kind.
 func minKey(kind byte) int {
 	switch kind {
-	case kDirent, kGhost, kInode, kDraft, kOrphan, kUsage:
+	case kDirent, kGhost, kInode, kDraft, kOrphan, kUsage, kStem, kStemCopy:
 		return 9
 	case kLink, kGarbage:
 		return 17
@@ -204,6 +209,8 @@ func (m *mender) tellRemoved(k []byte, cause error) {
 		m.mended("", "", "a damaged page of the chunk map of content %x was removed; check names the objects that lose bytes", k[1:17])
 	case kGhost:
 		m.mended("", string(k[9:]), "the way to old versions in the directory of this name was damaged and is removed: %v", cause)
+	case kStem, kStemCopy:
+		m.mended("", "", "a record that many data keys need (stem %d) was damaged and is removed: %v", binary.BigEndian.Uint64(k[1:]), cause)
 	case kUsage:
 		m.mended("", "", "the usage of bucket %d was damaged and is counted again", binary.BigEndian.Uint64(k[1:]))
 	}

@@ -99,6 +99,9 @@ func (src *source) unlock(ctx context.Context, v *version) (err error) {
 			src.close()
 		}
 	}()
+	if v.keyless() {
+		return errKeyless
+	}
 	dataKey, err := src.s.kms.OpenDataKey(ctx, v.env)
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ type Store struct {
 	low       recent
 	nodes     nodeCache
 	names     nameCache
+	stems     stemCache
 	mu        sync.Mutex
 	buckets   map[string]*bucket
 	byID      map[bucketID]*bucket
@@ -103,6 +104,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.nodes.init()
 	s.names.init()
+	s.stems.init()
 	if err := s.start(o); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}

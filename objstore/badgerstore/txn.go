@@ -17,6 +17,7 @@ type txn struct {
 	now    objstore.Time
 	edited map[objstore.Ino]*inode // nil: removed
 	names  map[place]dirent        // as this change leaves them
+	stems  map[uint64]stem         // that it makes
 	pasts  map[past]bool           // names that it gives old versions, false: takes some from, perhaps all
 	usage  map[bucketID]objstore.BucketUsage
 	done   []func()         // run when the change is made, before the next one can begin
@@ -89,7 +90,9 @@ func (t *txn) finish() error {
 			continue
 		}
 		in.describe()
-		t.Put(inodeKey(ino), in.marshal())
+		if err := t.putInode(inodeKey(ino), in); err != nil {
+			return err
+		}
 	}
 	for id, u := range t.usage {
 		t.Put(usageKey(id), marshalUsage(u))
@@ -198,7 +201,7 @@ func (s *Store) readInode(r getter, ino objstore.Ino, epoch uint64) (*inode, err
 	if err != nil {
 		return nil, notFound(err, objstore.NoSuchNode)
 	}
-	in, err := s.decoded(rec)
+	in, err := s.decoded(r, rec)
 	if err != nil {
 		return nil, err
 	}

@@ -23,17 +23,36 @@ func (t *txn) newVersion(b *bucket, v *version) (err error) {
 	v.created = t.now
 	v.id = objstore.NullVersion
 	if b.Versioning == objstore.VersioningEnabled {
-		v.id = versionID(v.seq)
+		v.id = newVersionID(v.seq)
 	}
 	return nil
 }
 
-// versionID is opaque to callers: 8 bytes that sort by time and 8 random ones.
-func versionID(seq uint64) objstore.VersionID {
-	var raw [16]byte
+// idTail is how many bytes of a version id follow those of its number.
+const idTail = 8
+
+// versionID is opaque to callers: 8 bytes that sort by time, and a tail of as many.
+func versionID(seq uint64, tail []byte) objstore.VersionID {
+	var raw [8 + idTail]byte
 	binary.BigEndian.PutUint64(raw[:], seq)
-	rand.Read(raw[8:])
+	copy(raw[8:], tail)
 	return objstore.VersionID(strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(raw[:])))
+}
+
+func newVersionID(seq uint64) objstore.VersionID {
+	var tail [idTail]byte
+	rand.Read(tail[:])
+	return versionID(seq, tail[:])
+}
+
+// tailOfID gives the tail of an id that versionID made of seq.
+func tailOfID(id objstore.VersionID, seq uint64) (tail []byte, ok bool) {
+	raw, err := base32.HexEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(string(id)))
+	if err != nil || len(raw) != 8+idTail {
+		return nil, false
+	}
+	tail = raw[8:]
+	return tail, versionID(seq, tail) == id
 }
 
 // retire keeps the current version of a name as noncurrent, where the bucket wants that, and puts a delete marker over it
@@ -71,7 +90,9 @@ func (t *txn) keep(p *inode, name string, in *inode) error {
 		return err
 	}
 	k := noncurrentKey(p.hist, name, seq)
-	t.Put(k, old.marshal())
+	if err := t.putInode(k, old); err != nil {
+		return err
+	}
 	t.use(old.ver.content, k)
 	t.count(p.bucket, func(u *objstore.BucketUsage) {
 		u.Noncurrent++
@@ -92,7 +113,7 @@ func (t *txn) mark(b *bucket, p *inode, name string) (*inode, error) {
 		}
 	}
 	m := &inode{Node: objstore.Node{Parent: p.Ino, Name: name, Mode: sIFREG}, bucket: p.bucket, ver: v, marker: true, since: t.now}
-	t.Put(noncurrentKey(p.hist, name, v.seq), m.marshal())
+	t.Put(noncurrentKey(p.hist, name, v.seq), m.marshal(rest{}))
 	t.count(p.bucket, func(u *objstore.BucketUsage) { u.Noncurrent++ })
 	return m, nil
 }
@@ -123,12 +144,12 @@ func (t *txn) dropNoncurrent(k []byte, in *inode) error {
 
 // eachNoncurrent visits the noncurrent versions of a name, newest first.
 func (t *txn) eachNoncurrent(h histID, name string, fn func(k []byte, in *inode) (bool, error)) error {
-	return eachNoncurrent(t, namesPrefix(h, name), fn)
+	return t.s.eachNoncurrent(t, namesPrefix(h, name), fn)
 }
 
-func eachNoncurrent(r kv.Reader, prefix []byte, fn func(k []byte, in *inode) (bool, error)) error {
+func (s *Store) eachNoncurrent(r kv.Reader, prefix []byte, fn func(k []byte, in *inode) (bool, error)) error {
 	return r.Ascend(prefix, after(prefix), func(k, v []byte) (bool, error) {
-		in, err := unmarshalInode(v)
+		in, err := s.parse(r, v)
 		if err != nil {
 			return false, err
 		}
@@ -206,7 +227,7 @@ func (s *Store) findVersion(r kv.Reader, parent objstore.Ino, name string, id ob
 			return in, true, nil
 		}
 	}
-	err = eachNoncurrent(r, namesPrefix(p.hist, name), func(_ []byte, in *inode) (bool, error) {
+	err = s.eachNoncurrent(r, namesPrefix(p.hist, name), func(_ []byte, in *inode) (bool, error) {
 		if id != "" && in.ver.id != id {
 			return true, nil
 		}
@@ -246,7 +267,7 @@ func (s *Store) Versions(_ context.Context, parent objstore.Ino, name string) (o
 		if isCurrent {
 			out = append(out, objectOf(cur, dir+name, true))
 		}
-		return eachNoncurrent(r, namesPrefix(p.hist, name), func(_ []byte, in *inode) (bool, error) {
+		return s.eachNoncurrent(r, namesPrefix(p.hist, name), func(_ []byte, in *inode) (bool, error) {
 			out = append(out, objectOf(in, dir+name, len(out) == 0))
 			return true, nil
 		})
