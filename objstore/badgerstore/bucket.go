@@ -32,13 +32,14 @@ func (s *Store) loadBuckets() error {
 	})
 }
 
-func readUsage(r kv.Reader, id bucketID) (u objstore.BucketUsage, err error) {
+// readUsage answers what counts as nothing known where the record is missing or damaged.
+func readUsage(r kv.Reader, id bucketID) (usage, error) {
 	rec, err := r.Get(usageKey(id))
-	if errors.Is(err, kv.ErrNotFound) {
-		return u, nil
-	}
 	if err != nil {
-		return u, err
+		if errors.Is(err, kv.ErrNotFound) {
+			err = nil
+		}
+		return usage{bound: boundUnknown}, err
 	}
 	return unmarshalUsage(rec)
 }
@@ -112,6 +113,7 @@ func (t *txn) newBucket(b *bucket) error {
 	t.edited[root] = &inode{bucket: b.id, hist: histID(root), Node: objstore.Node{
 		Ino: root, Bucket: b.Name, Mode: sIFDIR | 0o755, Nlink: 2, Atime: t.now, Mtime: t.now, Ctime: t.now, Btime: t.now,
 	}}
+	t.usage[b.id] = usage{}
 	t.putBucket(b)
 	return nil
 }
@@ -216,5 +218,5 @@ func (s *Store) Usage(_ context.Context, name string) (objstore.BucketUsage, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.usage[b.id], nil
+	return s.usageOf(b.id).BucketUsage, nil
 }

@@ -71,7 +71,7 @@ func (f *file) followRewrap() {
 
 // bind wraps a data key for a file's present name, when it is bound to another one.
 func (s *Store) bind(ctx context.Context, ino objstore.Ino, env kms.Envelope) (kms.Envelope, error) {
-	if env.Algorithm == kms.SSES3 || env.BucketKey {
+	if !isBound(env) {
 		return env, nil
 	}
 	bucket, key, err := s.PathOf(ctx, ino)

@@ -75,7 +75,7 @@
 //	P content index id           page of a chunk map
 //	Q content index id           list of pages, of a chunk map with very many
 //	R content key                empty: the record key (I, N or X) uses content
-//	S bucket                     usage
+//	S bucket                     usage, and how many files are bound to their names: a rename of a directory asks (bound.go)
 //	U name                       record of a user, sealed by package kms/users
 //	X ino                        draft: inode as fsync(2) left it
 //

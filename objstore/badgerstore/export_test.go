@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"fmt"
 
+	"kmsfs/objstore"
 	"kmsfs/objstore/badgerstore/kv"
 )
 
@@ -39,6 +40,51 @@ func (s *Store) WrongPasts() error {
 			}
 			if none == some {
 				return fmt.Errorf("name %q of history %d has old versions: %v, and not %v", at.name, at.hist, !none, some)
+			}
+		}
+		return nil
+	})
+}
+
+// Bound is how many files of a bucket a rename of a directory may have to wrap data keys of; -1: not known.
+func (s *Store) Bound(name string) int64 {
+	b, err := s.bucket(name)
+	if err != nil {
+		panic(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usageOf(b.id).bound
+}
+
+// BoundTo is the ARN that a file's data key is wrapped for.
+func (s *Store) BoundTo(ino objstore.Ino) (string, error) {
+	in, err := s.cachedInode(ino)
+	if err != nil {
+		return "", err
+	}
+	return in.ver.env.ResourceARN, nil
+}
+
+// WrongUsage is an error if the counts of a bucket, in memory or on disk, are not what its records give. A number of bound files
+// that is not known is right.
+func (s *Store) WrongUsage() error {
+	return s.update("WrongUsage", func(t *txn) error {
+		all, err := t.recount(func() error { return nil })
+		if err != nil {
+			return err
+		}
+		for id, b := range s.byID {
+			rec, err := readUsage(t, id)
+			if err != nil {
+				return err
+			}
+			want, mem := all[id], t.usageOf(id)
+			if mem.bound == boundUnknown {
+				want.bound = boundUnknown
+			}
+			if mem != want || rec != mem {
+				return fmt.Errorf("bucket %s: %+v is counted, %+v on disk, %+v are there", b.Name, mem, rec, want)
 			}
 		}
 		return nil

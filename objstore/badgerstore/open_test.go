@@ -54,6 +54,7 @@ func requireClean(t testing.TB, r *rig) {
 		t.Errorf("damage: %s/%s %s: %s", d.Bucket, d.Key, d.VersionID, d.What)
 	})
 	require.NoError(t, err)
+	require.NoError(t, r.WrongUsage())
 }
 
 func random(n int) []byte {

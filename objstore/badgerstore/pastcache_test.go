@@ -12,10 +12,12 @@ import (
 	"kmsfs/objstore/badgerstore"
 )
 
-// pastsChecked is a store that looks at what it knew of old versions when it is closed.
+// pastsChecked is a store that looks at what it knew of old versions, and at its counts, when it is closed.
 type pastsChecked struct{ *badgerstore.Store }
 
-func (s pastsChecked) Close() error { return errors.Join(s.WrongPasts(), s.Store.Close()) }
+func (s pastsChecked) Close() error {
+	return errors.Join(s.WrongPasts(), s.WrongUsage(), s.Store.Close())
+}
 
 // What is known about the old versions of names follows all that makes, moves and removes them, and changes that fail.
 func TestPastsFollowVersions(t *testing.T) {

@@ -140,24 +140,6 @@ func unmarshalBucket(rec []byte) (*bucket, error) {
 	return b, r.end()
 }
 
-func marshalUsage(u objstore.BucketUsage) []byte {
-	w := writer{b: make([]byte, 0, 32)}
-	w.byte(recordVersion)
-	for _, n := range []int64{u.Objects, u.Bytes, u.Noncurrent, u.NoncurrBytes} {
-		w.int(n)
-	}
-	return w.b
-}
-
-func unmarshalUsage(b []byte) (objstore.BucketUsage, error) {
-	r := reader{b: b}
-	if r.byte() != recordVersion {
-		return objstore.BucketUsage{}, errRecord
-	}
-	u := objstore.BucketUsage{Objects: r.int(), Bytes: r.int(), Noncurrent: r.int(), NoncurrBytes: r.int()}
-	return u, r.end()
-}
-
 // clone copies what an edit may change.
 func (in *inode) clone() *inode {
 	c := *in

@@ -60,7 +60,7 @@ func (s *Store) rebind(ctx context.Context, from, to place) (map[objstore.Ino]re
 		return out, err
 	}
 	in, err := s.cachedInode(n.Ino)
-	if err != nil {
+	if err != nil || isDir(in.Mode) && s.noneBound(in.bucket) {
 		return out, err
 	}
 	return out, s.rebindTree(ctx, in, bucket, key+to.name, out)
@@ -79,7 +79,7 @@ const (
 	rebindNodes = 1 << 10 // records
 )
 
-// rebindDir is rebindTree for what is in a directory. Most files need nothing.
+// rebindDir is rebindTree for what is in a directory. Most files need nothing, and in most buckets none does: see bound.go.
 func (s *Store) rebindDir(ctx context.Context, dir objstore.Ino, bucket, key string, out map[objstore.Ino]rebound) error {
 	for behind := ""; ; {
 		names, err := s.direntsBehind(dir, behind, rebindNames)
@@ -128,7 +128,7 @@ func (s *Store) rebindSome(ctx context.Context, names []objstore.DirEntry, bucke
 }
 
 func (s *Store) rebindFile(ctx context.Context, in *inode, bucket, key string, out map[objstore.Ino]rebound) error {
-	if in.ver == nil || in.ver.env.Algorithm == kms.SSES3 || in.ver.env.BucketKey || in.ver.keyless() {
+	if !in.bound() {
 		return nil
 	}
 	if in.ver.env.ResourceARN == kms.ObjectARN(bucket, key) {

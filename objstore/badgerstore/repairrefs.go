@@ -164,33 +164,52 @@ func (v *survey) adopt(h histID) error {
 // recount counts the usage of each bucket anew.
 func (m *mender) recount() error {
 	return m.change(func(t *txn) error {
-		want := map[bucketID]objstore.BucketUsage{}
-		for _, kind := range []byte{kInode, kNoncurrent} {
-			err := t.Ascend([]byte{kind}, []byte{kind + 1}, func(k, rec []byte) (bool, error) {
-				in, err := unmarshalInode(rec)
-				if err != nil {
-					return false, err
-				}
-				u := want[in.bucket]
-				if kind == kNoncurrent {
-					u.Noncurrent++
-					u.NoncurrBytes += in.ver.size
-				} else if in.isObject() {
-					u.Objects += int64(in.Nlink)
-					u.Bytes += int64(in.Nlink) * in.ver.size
-				}
-				want[in.bucket] = u
-				return true, m.step()
-			})
-			if err != nil {
-				return err
-			}
+		want, err := t.recount(m.step)
+		if err != nil {
+			return err
 		}
 		return m.setUsage(t, want)
 	})
 }
 
-func (m *mender) setUsage(t *txn, want map[bucketID]objstore.BucketUsage) error {
+// recount counts what the buckets hold. It calls step for each record.
+func (t *txn) recount(step func() error) (map[bucketID]usage, error) {
+	all := map[bucketID]usage{}
+	for _, kind := range []byte{kInode, kNoncurrent} {
+		err := t.Ascend([]byte{kind}, []byte{kind + 1}, func(_, rec []byte) (bool, error) {
+			in, err := t.s.parse(t, rec)
+			if err != nil {
+				return false, err
+			}
+			u := all[in.bucket]
+			u.add(kind, in)
+			all[in.bucket] = u
+			return true, step()
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// add counts an I or N record.
+func (u *usage) add(kind byte, in *inode) {
+	if kind == kNoncurrent {
+		u.Noncurrent++
+		u.NoncurrBytes += in.ver.size
+		return
+	}
+	if in.isObject() {
+		u.Objects += int64(in.Nlink)
+		u.Bytes += int64(in.Nlink) * in.ver.size
+	}
+	if in.bound() {
+		u.bound++
+	}
+}
+
+func (m *mender) setUsage(t *txn, want map[bucketID]usage) error {
 	for id, b := range m.s.byID {
 		rec, err := readUsage(t, id)
 		if err == nil && rec == want[id] && m.s.usage[id] == rec {

@@ -190,6 +190,7 @@ func (m *mender) replace(t *txn, k []byte, cause error) error {
 // replaceInode writes a record back that memory still has.
 func (m *mender) replaceInode(t *txn, k []byte, cause error) {
 	if in, _ := m.s.nodes.get(inoOf(k)); in != nil {
+		t.noteBound(in)
 		t.edited[in.Ino] = in.clone()
 		m.mended(in.Bucket, in.Name, "its record was damaged on disk and is written anew from memory: %v", cause)
 		return

@@ -57,7 +57,7 @@ type Store struct {
 	mu        sync.Mutex
 	buckets   map[string]*bucket
 	byID      map[bucketID]*bucket
-	usage     map[bucketID]objstore.BucketUsage
+	usage     map[bucketID]usage
 	open      map[objstore.Ino]int       // Files of each inode
 	holders   map[seal.ContentID]*holder // contents that open files and readers use
 	condemned map[seal.ContentID]bool    // contents that the change under way gives up
@@ -97,7 +97,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, log: o.Logger, lock: lf,
-		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]objstore.BucketUsage{},
+		buckets: map[string]*bucket{}, byID: map[bucketID]*bucket{}, usage: map[bucketID]usage{},
 		open: map[objstore.Ino]int{}, holders: map[seal.ContentID]*holder{}, garbage: map[seal.ContentID]int64{}, dust: map[seal.ContentID]int64{},
 		pins: map[*pin]struct{}{}, condemned: map[seal.ContentID]bool{}, leftDrafts: map[objstore.Ino]bool{},
 		counter: map[string]*counter{}, pasts: pastCache{}, sweeps: make(chan seal.ContentID, 64),

@@ -13,21 +13,22 @@ import (
 // txn is one atomic change of the store. Inodes are edited as copies and written once at its end.
 type txn struct {
 	*kv.Tx
-	s      *Store
-	now    objstore.Time
-	edited map[objstore.Ino]*inode // nil: removed
-	names  map[place]dirent        // as this change leaves them
-	stems  map[uint64]stem         // that it makes
-	pasts  map[past]bool           // names that it gives old versions, false: takes some from, perhaps all
-	usage  map[bucketID]objstore.BucketUsage
-	done   []func()         // run when the change is made, before the next one can begin
-	later  []func()         // run when the change is made, while others go on
-	doomed []seal.ContentID // condemned until the change is made or given up
+	s        *Store
+	now      objstore.Time
+	edited   map[objstore.Ino]*inode // nil: removed
+	names    map[place]dirent        // as this change leaves them
+	stems    map[uint64]stem         // that it makes
+	pasts    map[past]bool           // names that it gives old versions, false: takes some from, perhaps all
+	usage    map[bucketID]usage
+	wasBound map[objstore.Ino]bucketID // of what is edited: those that were bound before
+	done     []func()                  // run when the change is made, before the next one can begin
+	later    []func()                  // run when the change is made, while others go on
+	doomed   []seal.ContentID          // condemned until the change is made or given up
 }
 
 // update runs fn as one atomic change. When it returns nil the change survives the death of the process.
 func (s *Store) update(op string, fn func(*txn) error) error {
-	t := &txn{s: s, now: objstore.Now(), edited: map[objstore.Ino]*inode{}, usage: map[bucketID]objstore.BucketUsage{}}
+	t := &txn{s: s, now: objstore.Now(), edited: map[objstore.Ino]*inode{}, usage: map[bucketID]usage{}}
 	if err := t.run(fn); err != nil {
 		return wrap(op, err)
 	}
@@ -84,6 +85,7 @@ func (t *txn) finish() error {
 	if err := t.noteLists(); err != nil {
 		return err
 	}
+	t.countBound()
 	for ino, in := range t.edited {
 		if in == nil {
 			t.Delete(inodeKey(ino))
@@ -120,6 +122,7 @@ func (t *txn) edit(ino objstore.Ino) (*inode, error) {
 		return nil, err
 	}
 	if t.edited[ino] == nil {
+		t.noteBound(in)
 		in = in.clone()
 		t.edited[ino] = in
 	}
@@ -145,14 +148,18 @@ func (t *txn) touch(dir *inode) { dir.Mtime, dir.Ctime = t.now, t.now }
 
 // count changes the usage of a bucket.
 func (t *txn) count(id bucketID, f func(*objstore.BucketUsage)) {
-	u, ok := t.usage[id]
-	if !ok {
-		t.s.mu.Lock()
-		u = t.s.usage[id]
-		t.s.mu.Unlock()
-	}
-	f(&u)
+	u := t.usageOf(id)
+	f(&u.BucketUsage)
 	t.usage[id] = u
+}
+
+func (t *txn) usageOf(id bucketID) usage {
+	if u, ok := t.usage[id]; ok {
+		return u
+	}
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	return t.s.usageOf(id)
 }
 
 func (t *txn) applyUsage() {
