@@ -8,6 +8,7 @@ import (
 
 	"kmsfs/kms"
 	"kmsfs/objstore"
+	"kmsfs/objstore/seal"
 )
 
 // Commit makes the content the current version.
@@ -128,7 +129,7 @@ func (t *txn) commit(f *file, in *inode, v *version, c objstore.AttrChange) (m c
 	}
 	t.apply(in, c)
 	if f.draft {
-		if err := t.dropDraft(in.Ino, true); err != nil {
+		if err := t.dropDraft(in.Ino, v.content); err != nil {
 			return m, err
 		}
 	}
@@ -335,7 +336,7 @@ func (t *txn) saveDraft(f *file, in *inode, v *version, c objstore.AttrChange) (
 	t.use(v.content, k)
 	f.session.shares = t.s.shares(v.content)
 	if old != nil && old.ver.content != v.content {
-		return false, t.dropContent(old.ver, k, false)
+		return false, t.dropContent(old.ver, k)
 	}
 	return old != nil, nil
 }
@@ -353,14 +354,14 @@ func (t *txn) draft(ino objstore.Ino) (*inode, error) {
 	return in, err
 }
 
-// dropDraft removes the record that Sync left. kept says that its content lives on in a version.
-func (t *txn) dropDraft(ino objstore.Ino, kept bool) error {
+// dropDraft removes the record that Sync left; now is the content that the file's version has from now on.
+func (t *txn) dropDraft(ino objstore.Ino, now seal.ContentID) error {
 	d, err := t.draft(ino)
 	if d == nil || err != nil {
 		return err
 	}
 	t.Delete(draftKey(ino))
-	return t.dropContent(d.ver, draftKey(ino), kept)
+	return t.leaveContent(d.ver, draftKey(ino), d.ver.content == now && now != noContent)
 }
 
 // promoteDraft makes what was fsynced the file's current version: after a crash, or when its commit failed.
@@ -372,7 +373,7 @@ func (s *Store) promoteDraft(ino objstore.Ino) error {
 		}
 		in, err := t.edit(ino)
 		if objstore.CodeOf(err) == objstore.NoSuchNode {
-			return t.dropDraft(ino, false)
+			return t.dropDraft(ino, noContent)
 		}
 		if err != nil {
 			return err
@@ -384,6 +385,6 @@ func (s *Store) promoteDraft(ino objstore.Ino) error {
 			return err
 		}
 		t.apply(in, objstore.AttrChange{Mtime: &d.Mtime, Ctime: &d.Ctime})
-		return t.dropDraft(ino, true)
+		return t.dropDraft(ino, d.ver.content)
 	})
 }

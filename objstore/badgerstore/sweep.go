@@ -46,15 +46,14 @@ func (s *Store) countRefs(id seal.ContentID) (n int, err error) {
 	return n, err
 }
 
-// dropContent ends a record's use of a version's content; the last one takes the content away. kept says that
-// another record has taken over the same version, so that nothing of it became garbage.
-func (t *txn) dropContent(v *version, holder []byte, kept bool) error {
+// dropContent ends a record's use of a version's content; the last one takes the content away.
+func (t *txn) dropContent(v *version, holder []byte) error {
 	if v.content == noContent {
 		return nil
 	}
 	t.Delete(refKey(v.content, holder))
 	n, err := countRefs(t, v.content)
-	if err != nil || n > 0 && kept {
+	if err != nil {
 		return err
 	}
 	if n > 0 {
@@ -67,11 +66,11 @@ func (t *txn) dropContent(v *version, holder []byte, kept bool) error {
 	return t.destroy(v.content, v.chunks.inline)
 }
 
-// leaveContent is dropContent for an inode's version. kept says that this change made a noncurrent version of it, which uses
-// the content: then there is nothing to count.
+// leaveContent is dropContent where kept may say that this change gave the content to another record: then there is nothing to
+// count.
 func (t *txn) leaveContent(v *version, holder []byte, kept bool) error {
 	if !kept {
-		return t.dropContent(v, holder, false)
+		return t.dropContent(v, holder)
 	}
 	if v.content != noContent {
 		t.Delete(refKey(v.content, holder))

@@ -341,7 +341,7 @@ func (t *txn) promoteLink(in *inode, parent objstore.Ino, name string) error {
 func (t *txn) purge(in *inode, kept bool) error {
 	t.edited[in.Ino] = nil
 	t.Delete(orphanKey(in.Ino))
-	if err := t.dropDraft(in.Ino, false); err != nil {
+	if err := t.dropDraft(in.Ino, noContent); err != nil {
 		return err
 	}
 	if in.ver == nil {

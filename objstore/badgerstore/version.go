@@ -139,7 +139,7 @@ func (t *txn) dropNoncurrent(k []byte, in *inode) error {
 		u.Noncurrent--
 		u.NoncurrBytes -= in.ver.size
 	})
-	return t.dropContent(in.ver, k, false)
+	return t.dropContent(in.ver, k)
 }
 
 // eachNoncurrent visits the noncurrent versions of a name, newest first.

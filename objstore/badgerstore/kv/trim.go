@@ -12,12 +12,14 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// When tables are trimmed. A read of a block maps the 64 KiB around it, so that some thousand reads map a whole store.
+// When tables are trimmed. A read of a block maps the 64 KiB around it, so that some thousand reads map a whole store; each costs
+// several times as much as one of a block that is mapped.
 const (
 	trimEvery   = 5 * time.Second
-	trimAfter   = 1024      // reads of badger, when that comes earlier
-	trimResting = 16 << 20  // bytes that were mapped since the last trim, and are worth one
-	trimBusy    = 160 << 20 // the same after trimAfter reads
+	trimAfter   = 1024      // reads of badger that are worth a look; with fewer in trimEvery the store rests
+	trimResting = 16 << 20  // bytes that were mapped since the last trim, and are worth one at rest
+	trimAt      = 432 << 20 // bytes of the whole process that are worth one at work
+	trimLeast   = 96 << 20  // bytes that are mapped by then, however large the process is
 )
 
 // touched notes a read of badger.
@@ -36,35 +38,48 @@ func (db *DB) runTrims() {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	db.trim() // opening has looked at each table
-	rest := residentFiles()
+	rest, reads := residence().files, int64(0)
 	for {
-		worth := int64(trimResting)
+		resting := false
 		select {
 		case <-db.stop:
 			return
 		case <-tick.C:
+			now := db.touches.Load()
+			resting, reads = now-reads < trimAfter, now
 		case <-db.trimWake:
-			worth = trimBusy
 		}
-		if residentFiles()-rest < worth {
-			continue
+		if residence().worthTrim(rest, resting) {
+			db.trim()
+			rest = residence().files
 		}
-		db.trim()
-		rest = residentFiles()
 	}
 }
 
-// residentFiles is how much of mapped files this process has in memory, in bytes; 0 if it cannot be told.
-func residentFiles() int64 {
-	var size, resident, shared int64
+// resident is what of this process is in memory, in bytes.
+type resident struct{ all, files int64 }
+
+// worthTrim reports that a trim is due; rest is what the last one left.
+func (r resident) worthTrim(rest int64, resting bool) bool {
+	mapped := r.files - rest
+	if resting {
+		return mapped >= trimResting
+	}
+	return mapped >= max(trimLeast, trimAt-(r.all-mapped))
+}
+
+// residence is zero where it cannot be told.
+func residence() resident {
+	var size, all, files int64
 	raw, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		return 0
+		return resident{}
 	}
-	if _, err := fmt.Sscan(string(raw), &size, &resident, &shared); err != nil {
-		return 0
+	if _, err := fmt.Sscan(string(raw), &size, &all, &files); err != nil {
+		return resident{}
 	}
-	return shared * int64(os.Getpagesize())
+	page := int64(os.Getpagesize())
+	return resident{all * page, files * page}
 }
 
 // trimResident unmaps the pages of table files from the process, though not from the page

@@ -53,6 +53,28 @@ func TestReadsAreTrimmed(t *testing.T) {
 		require.Len(t, value(t, db, "object/00000050"), 100)
 	}
 	require.GreaterOrEqual(t, db.touches.Load()-before, int64(trimAfter))
-	require.Positive(t, residentFiles())
+	require.Positive(t, residence().files)
+	require.Greater(t, residence().all, residence().files)
 	require.NoError(t, db.Close())
+}
+
+// At rest little is worth a trim; at work what takes the process to its size.
+func TestWorthTrim(t *testing.T) {
+	const mib, rest = 1 << 20, 20 << 20
+	for _, c := range []struct {
+		own, mapped   int64 // MiB
+		resting, busy bool
+	}{
+		{own: 50, mapped: 10},
+		{own: 50, mapped: 20, resting: true},
+		{own: 50, mapped: 350, resting: true},
+		{own: 50, mapped: 400, resting: true, busy: true},
+		{own: 200, mapped: 300, resting: true, busy: true},
+		{own: 400, mapped: 90, resting: true},
+		{own: 400, mapped: 100, resting: true, busy: true},
+	} {
+		r := resident{all: (c.own + c.mapped) * mib, files: rest + c.mapped*mib}
+		require.Equal(t, c.resting, r.worthTrim(rest, true), "%+v at rest", c)
+		require.Equal(t, c.busy, r.worthTrim(rest, false), "%+v at work", c)
+	}
 }
