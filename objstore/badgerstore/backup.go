@@ -220,7 +220,7 @@ func (t *taker) copy(n need) error {
 	}
 	var unread error
 	err := t.w.Add(n.Range, int(n.bytes()), func(p []byte) error {
-		unread = t.s.data.ReadAt(n.Content, int(n.Size), n.Slot, p)
+		unread = t.s.data.ReadOnce(n.Content, int(n.Size), n.Slot, p)
 		return unread
 	})
 	switch {

@@ -115,6 +115,7 @@ func (s *Store) newFile(in *inode) *file {
 
 // use makes src the content that is written to.
 func (f *file) use(src *source, env kms.Envelope) {
+	src.once = true // the files of a mount: its kernel caches what they have
 	f.src, f.env, f.enc = src, env, storedSettings(env)
 	f.session = session{}
 }

@@ -17,6 +17,7 @@ type source struct {
 	s      *Store
 	id     seal.ContentID
 	cipher *seal.Cipher
+	once   bool       // who reads keeps the plaintext, so that the kernel need not keep the ciphertext
 	mu     sync.Mutex // guards m, since reading may load pages, unsaved and appended
 	m      *liveMap
 	// unsaved are sealed chunks for the data table that no transaction has stored yet, by slot.
@@ -233,7 +234,11 @@ func (src *source) run(e extent, i, n int64, p []byte) error {
 	sealed := getBuffer(int(length))
 	defer putBuffer(sealed)
 	first := e.slot + uint64(i-e.index)
-	if err := src.s.data.ReadAt(src.id, src.slotSize(), first, sealed); err != nil {
+	read := src.s.data.ReadAt
+	if src.once {
+		read = src.s.data.ReadOnce
+	}
+	if err := read(src.id, src.slotSize(), first, sealed); err != nil {
 		return src.damaged(i, err)
 	}
 	return inParallel(int(n), func(k int) error {

@@ -17,9 +17,15 @@
 //
 // # Failed syncs
 //
-// After a failed fdatasync the kernel may have dropped the pages and calls them clean; the next fdatasync then
-// succeeds over lost data. So a content whose sync failed is bad until it is removed: [Dir.Sync] keeps failing for
-// it, and [Dir.Append] refuses it. Reading it is allowed. The mark does not outlive the process.
+// After a failed fdatasync the kernel may have dropped the pages and calls them clean; the next fdatasync would then
+// succeed over lost data. So what was appended is read and written again first. If it is not there any more, the content is bad
+// until it is removed: [Dir.Sync] keeps failing for it, and [Dir.Append] refuses it. Reading it is allowed. The mark does not
+// outlive the process.
+//
+// # The kernel's cache
+//
+// Large appends, and reads that are done once, go through the cache and do not stay in it (RWF_DONTCACHE). A mount has its
+// plaintext cached already, and fresh memory for the ciphertext takes several times as long as the copy.
 //
 // # Lock order
 //

@@ -69,6 +69,15 @@ func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.File.ReadAt(p, off)
 }
 
+func (f *faultyFile) ReadOnce(p []byte, off int64) (int, error) {
+	if f.o.read != nil {
+		if err := f.o.read(); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.ReadOnce(p, off)
+}
+
 func (f *faultyFile) Datasync() error {
 	if f.o.datasync != nil {
 		if err := f.o.datasync(); err != nil {

@@ -18,7 +18,10 @@ type Ops interface {
 // File is one open content file.
 type File interface {
 	io.ReaderAt
-	// WriteAt writes all of p or returns an error; n bytes of it may then have been written.
+	// ReadOnce is ReadAt of what is not likely to be read again soon: it need not stay in the kernel's memory.
+	ReadOnce(p []byte, off int64) (n int, err error)
+	// WriteAt writes all of p or returns an error; n bytes of it may then have been written. Much at once need not stay in
+	// the kernel's memory when the disk has it.
 	WriteAt(p []byte, off int64) (n int, err error)
 	// Datasync is fdatasync(2).
 	Datasync() error

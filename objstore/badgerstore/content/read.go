@@ -11,6 +11,15 @@ import (
 // file or it ends before slot, [ErrShort] when it ends within p; any other error is the disk's. Punched slots
 // read as zeros but for their parts of blocks that have others, too.
 func (d *Dir) ReadAt(id [16]byte, slotSize int, slot uint64, p []byte) error {
+	return d.read(id, slotSize, slot, p, File.ReadAt)
+}
+
+// ReadOnce is ReadAt of what is not likely to be read again soon.
+func (d *Dir) ReadOnce(id [16]byte, slotSize int, slot uint64, p []byte) error {
+	return d.read(id, slotSize, slot, p, File.ReadOnce)
+}
+
+func (d *Dir) read(id [16]byte, slotSize int, slot uint64, p []byte, readAt func(File, []byte, int64) (int, error)) error {
 	off, err := offset(id, slotSize, slot)
 	if err != nil {
 		return err
@@ -20,7 +29,7 @@ func (d *Dir) ReadAt(id [16]byte, slotSize int, slot uint64, p []byte) error {
 		return err
 	}
 	defer d.release(f)
-	n, err := f.h.ReadAt(p, off)
+	n, err := readAt(f.h, p, off)
 	switch {
 	case n == len(p):
 		return nil

@@ -1,0 +1,73 @@
+package content
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Transfers that keep out of the kernel's cache are those that do not, byte for byte, also where the file system cannot do so
+// (that of /dev/shm), and in a file that both write.
+func TestOnce(t *testing.T) {
+	shm, err := os.MkdirTemp("/dev/shm", "once")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(shm)) })
+	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": shm} {
+		t.Run(name, func(t *testing.T) {
+			f, err := OS{}.OpenFile(filepath.Join(dir, "f"), true)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, f.Close()) }()
+			transferAtRandom(t, f, rand.New(rand.NewPCG(1, 2)))
+		})
+	}
+}
+
+func transferAtRandom(t *testing.T, f File, r *rand.Rand) {
+	var want []byte
+	for range 60 {
+		off, n := r.IntN(1<<20), 1+r.IntN([]int{5000, 3 * onceBytes, 1 << 20}[r.IntN(3)])
+		if r.IntN(2) == 0 {
+			off = len(want) // as appends are
+		}
+		data := make([]byte, n)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		want = append(want, make([]byte, max(0, off+n-len(want)))...)
+		copy(want[off:], data)
+		k, err := f.WriteAt(data, int64(off))
+		require.NoError(t, err)
+		require.Equal(t, n, k)
+
+		off = r.IntN(len(want))
+		got := make([]byte, 1+r.IntN(len(want)))
+		end := min(len(want), off+len(got))
+		k, err = f.ReadOnce(got, int64(off))
+		if off+len(got) > len(want) {
+			require.ErrorIs(t, err, io.EOF)
+		} else {
+			require.NoError(t, err)
+		}
+		require.True(t, bytes.Equal(want[off:end], got[:k]), "%d bytes at %d", len(got), off)
+	}
+	all := make([]byte, len(want))
+	_, err := f.ReadAt(all, 0)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, all))
+}
+
+// What fails is said by the ordinary call.
+func TestOnceFails(t *testing.T) {
+	f, err := OS{}.OpenFile(filepath.Join(t.TempDir(), "f"), true)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	_, err = f.WriteAt(make([]byte, 1<<20), 0)
+	require.ErrorIs(t, err, os.ErrClosed)
+	_, err = f.ReadOnce(make([]byte, 1<<20), 0)
+	require.ErrorIs(t, err, os.ErrClosed)
+}
