@@ -3,9 +3,10 @@ package content
 import (
 	"errors"
 	"os"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"kmsfs/objstore/badgerstore/uncached"
 )
 
 // OS is the operating system's file system.
@@ -23,7 +24,7 @@ func (OS) OpenFile(path string, create bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFile{File: f}, nil
+	return &osFile{uncached.File{File: f}}, nil
 }
 
 func (OS) Mkdir(path string) error  { return os.Mkdir(path, 0o700) }
@@ -45,53 +46,7 @@ func (OS) SyncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// onceBytes is from how many bytes on a transfer keeps out of the kernel's cache. Memory that the cache has to take anew for each
-// page costs several times the copy, in a virtual machine above all; what is dropped at once is taken again. Ciphertext is
-// seldom read twice: a mount's plaintext is in the kernel's memory.
-const onceBytes = 64 << 10
-
-type osFile struct {
-	*os.File
-	caching atomic.Bool // the kernel (before Linux 6.14) or the file system has no RWF_DONTCACHE: preadv2(2)
-}
-
-// WriteAt lets the last page stay, if the end is within it: the next write begins there, and would have to read it first.
-func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
-	whole := max(0, len(p)-int((off+int64(len(p)))%pageBytes))
-	n := f.once(unix.Pwritev2, p[:whole], off)
-	if n == len(p) {
-		return n, nil
-	}
-	k, err := f.File.WriteAt(p[n:], off+int64(n))
-	return n + k, err
-}
-
-func (f *osFile) ReadOnce(p []byte, off int64) (int, error) {
-	n := f.once(unix.Preadv2, p, off)
-	if n == len(p) {
-		return n, nil
-	}
-	k, err := f.File.ReadAt(p[n:], off+int64(n))
-	return n + k, err
-}
-
-// once transfers as much of p as goes without the cache. Where that ends, an ordinary call goes on, and says why.
-func (f *osFile) once(call func(fd int, iovs [][]byte, off int64, flags int) (int, error), p []byte, off int64) (n int) {
-	for len(p)-n >= onceBytes && !f.caching.Load() {
-		k, err := call(f.fd(), [][]byte{p[n:]}, off+int64(n), unix.RWF_DONTCACHE)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			f.caching.Store(err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EINVAL)
-			return n
-		case k <= 0:
-			return n
-		default:
-			n += k
-		}
-	}
-	return n
-}
+type osFile struct{ uncached.File }
 
 func (f *osFile) fd() int { return int(f.Fd()) }
 

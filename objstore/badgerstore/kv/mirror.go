@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"kmsfs/objstore/badgerstore/uncached"
 )
 
 // mirror keeps second copies of the files that a store cannot do without, and the index
@@ -224,7 +226,8 @@ func (m *mirror) duplicateFile(from, to string) (sum fileSum, err error) {
 		return sum, err
 	}
 	h := sha256.New()
-	n, err := io.CopyBuffer(io.MultiWriter(out, h), struct{ io.Reader }{in}, make([]byte, 256<<10))
+	w := io.NewOffsetWriter(&uncached.File{File: out}, 0) // a copy is read to heal only
+	n, err := io.CopyBuffer(io.MultiWriter(w, h), struct{ io.Reader }{in}, make([]byte, 256<<10))
 	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
 		_ = os.Remove(tmp)
 		return sum, err

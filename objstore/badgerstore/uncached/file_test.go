@@ -1,4 +1,4 @@
-package content
+package uncached
 
 import (
 	"bytes"
@@ -13,24 +13,30 @@ import (
 
 // Transfers that keep out of the kernel's cache are those that do not, byte for byte, also where the file system cannot do so
 // (that of /dev/shm), and in a file that both write.
-func TestOnce(t *testing.T) {
+func TestFile(t *testing.T) {
 	shm, err := os.MkdirTemp("/dev/shm", "once")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(shm)) })
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": shm} {
 		t.Run(name, func(t *testing.T) {
-			f, err := OS{}.OpenFile(filepath.Join(dir, "f"), true)
-			require.NoError(t, err)
+			f := create(t, dir)
 			defer func() { require.NoError(t, f.Close()) }()
 			transferAtRandom(t, f, rand.New(rand.NewPCG(1, 2)))
 		})
 	}
 }
 
-func transferAtRandom(t *testing.T, f File, r *rand.Rand) {
+func create(t *testing.T, dir string) *File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, "f"))
+	require.NoError(t, err)
+	return &File{File: f}
+}
+
+func transferAtRandom(t *testing.T, f *File, r *rand.Rand) {
 	var want []byte
 	for range 60 {
-		off, n := r.IntN(1<<20), 1+r.IntN([]int{5000, 3 * onceBytes, 1 << 20}[r.IntN(3)])
+		off, n := r.IntN(1<<20), 1+r.IntN([]int{5000, 3 * leastBytes, 1 << 20}[r.IntN(3)])
 		if r.IntN(2) == 0 {
 			off = len(want) // as appends are
 		}
@@ -62,11 +68,10 @@ func transferAtRandom(t *testing.T, f File, r *rand.Rand) {
 }
 
 // What fails is said by the ordinary call.
-func TestOnceFails(t *testing.T) {
-	f, err := OS{}.OpenFile(filepath.Join(t.TempDir(), "f"), true)
-	require.NoError(t, err)
+func TestErrors(t *testing.T) {
+	f := create(t, t.TempDir())
 	require.NoError(t, f.Close())
-	_, err = f.WriteAt(make([]byte, 1<<20), 0)
+	_, err := f.WriteAt(make([]byte, 1<<20), 0)
 	require.ErrorIs(t, err, os.ErrClosed)
 	_, err = f.ReadOnce(make([]byte, 1<<20), 0)
 	require.ErrorIs(t, err, os.ErrClosed)

@@ -1,0 +1,65 @@
+// Package uncached transfers what a file has without leaving it in the kernel's cache.
+//
+// Memory that the cache takes anew for each page costs several times the copy, in a virtual machine above all; what is dropped at
+// once is taken again. It is for bytes that are seldom read twice.
+package uncached
+
+import (
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// leastBytes is from how many bytes on a transfer keeps out of the cache.
+	leastBytes = 64 << 10
+	pageBytes  = 4096
+)
+
+// File is an open file. Large writes, and large reads by ReadOnce, leave nothing in the cache that was not there (RWF_DONTCACHE of
+// preadv2(2), Linux 6.14). Where the kernel or the file system cannot do so they are ordinary ones; errors are those of [os.File].
+// Its methods may be called concurrently.
+type File struct {
+	*os.File
+	unable atomic.Bool
+}
+
+// WriteAt lets the last page stay, if the end is within it: the next write begins there, and would have to read it first.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	whole := max(0, len(p)-int((off+int64(len(p)))%pageBytes))
+	n := f.transfer(unix.Pwritev2, p[:whole], off)
+	if n == len(p) {
+		return n, nil
+	}
+	k, err := f.File.WriteAt(p[n:], off+int64(n))
+	return n + k, err
+}
+
+// ReadOnce is ReadAt of what is not likely to be read again soon.
+func (f *File) ReadOnce(p []byte, off int64) (int, error) {
+	n := f.transfer(unix.Preadv2, p, off)
+	if n == len(p) {
+		return n, nil
+	}
+	k, err := f.File.ReadAt(p[n:], off+int64(n))
+	return n + k, err
+}
+
+// transfer moves as much of p as goes without the cache. Where that ends, an ordinary call goes on, and says why.
+func (f *File) transfer(call func(fd int, iovs [][]byte, off int64, flags int) (int, error), p []byte, off int64) (n int) {
+	for len(p)-n >= leastBytes && !f.unable.Load() {
+		k, err := call(int(f.Fd()), [][]byte{p[n:]}, off+int64(n), unix.RWF_DONTCACHE)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			f.unable.Store(err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EINVAL)
+			return n
+		case k <= 0:
+			return n
+		default:
+			n += k
+		}
+	}
+	return n
+}
