@@ -43,6 +43,7 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64), fou
 		c.total += u.Bytes + u.NoncurrBytes
 	}
 	s.mu.Unlock()
+	s.maps.clear()
 	if err := c.database(); err != nil {
 		return c.rep, wrap("Check", err)
 	}

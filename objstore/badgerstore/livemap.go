@@ -44,8 +44,10 @@ func newLiveMap(m chunkMap, load func(pageRef) ([]extent, error)) *liveMap {
 }
 
 func (l *liveMap) take(pages []pageRef) {
-	for _, p := range pages {
-		l.pages[p.index] = &livePage{ref: p}
+	all := make([]livePage, len(pages)) // at once
+	for i, p := range pages {
+		all[i].ref = p
+		l.pages[p.index] = &all[i]
 		l.total += p.bytes
 	}
 }

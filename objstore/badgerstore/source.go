@@ -137,6 +137,9 @@ func (s *Store) pagesOf(id seal.ContentID) func(pageRef) ([]extent, error) {
 
 // mapRecord reads a page, or a list of pages.
 func (s *Store) mapRecord(kind byte, id seal.ContentID, p pageRef) (rec []byte, err error) {
+	if rec = s.maps.get(p.id); rec != nil && pageSum(rec) == p.sum {
+		return rec, nil
+	}
 	err = s.db.View(func(r kv.Reader) error {
 		rec, err = r.Get(mapKey(kind, id, p.index, p.id))
 		return err
@@ -147,6 +150,7 @@ func (s *Store) mapRecord(kind byte, id seal.ContentID, p pageRef) (rec []byte, 
 	if pageSum(rec) != p.sum {
 		return nil, fail(objstore.IntegrityError, "page %d of a chunk map was exchanged", p.index)
 	}
+	s.maps.put(p.id, rec)
 	return rec, nil
 }
 

@@ -54,6 +54,7 @@ type Store struct {
 	nodes     nodeCache
 	names     nameCache
 	stems     stemCache
+	maps      mapCache
 	mu        sync.Mutex
 	buckets   map[string]*bucket
 	byID      map[bucketID]*bucket
