@@ -215,7 +215,9 @@ func unmarshalID(r *reader, seq uint64, short bool) objstore.VersionID {
 
 func unmarshalETag(r *reader, short bool) string {
 	if short {
-		return hex.EncodeToString(r.raw(16))
+		var etag [32]byte
+		hex.Encode(etag[:], r.raw(16))
+		return string(etag[:])
 	}
 	etag := r.string()
 	if _, ok := rawETag(etag); ok {

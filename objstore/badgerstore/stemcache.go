@@ -35,9 +35,11 @@ const (
 	maxSingles = 1 << 10
 )
 
-// maxKin is how many stems a kind gets. More than one comes with new material of a key, and when the first two blobs happened
-// to have more in common than others.
+// maxKin is how many stems a kind gets: one for each material of its key.
 const maxKin = 16
+
+// stemGrain is what the length of a stem's blob is a multiple of: two random bytes are the same too often.
+const stemGrain = 4
 
 func (c *stemCache) init() {
 	c.byNo, c.kin, c.single = map[uint64]stem{}, map[kind][]uint64{}, map[kind]firstOfKind{}
@@ -102,11 +104,11 @@ func (c *stemCache) find(e kms.Envelope, id seal.ContentID) (no uint64, m stem, 
 	return 0, stem{k.keyARN, e.BucketKey, k.resource, e.Blob[:common(first.blob, e.Blob)]}, true
 }
 
-// common is how many bytes a and b begin with alike.
+// common is how many bytes a and b begin with alike, and not by chance.
 func common(a, b []byte) int {
 	n := 0
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
 	}
-	return n
+	return n / stemGrain * stemGrain
 }

@@ -31,12 +31,19 @@ func (t *txn) newVersion(b *bucket, v *version) (err error) {
 // idTail is how many bytes of a version id follow those of its number.
 const idTail = 8
 
-// versionID is opaque to callers: 8 bytes that sort by time, and a tail of as many.
+// versionID is opaque to callers: 8 bytes that sort by time and a tail of as many, in base32hex (RFC 4648) in lower case. A listing
+// makes one for each file.
 func versionID(seq uint64, tail []byte) objstore.VersionID {
-	var raw [8 + idTail]byte
+	const digits = "0123456789abcdefghijklmnopqrstuv"
+	var raw [8 + idTail + 1]byte // one more, for the last digit
 	binary.BigEndian.PutUint64(raw[:], seq)
-	copy(raw[8:], tail)
-	return objstore.VersionID(strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(raw[:])))
+	copy(raw[8:8+idTail], tail)
+	var id [(8*(8+idTail) + 4) / 5]byte
+	for i := range id {
+		at := 5 * i
+		id[i] = digits[binary.BigEndian.Uint16(raw[at/8:])>>(11-at%8)&31]
+	}
+	return objstore.VersionID(id[:])
 }
 
 func newVersionID(seq uint64) objstore.VersionID {
