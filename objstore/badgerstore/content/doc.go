@@ -24,7 +24,7 @@
 //
 // # The kernel's cache
 //
-// Large appends, and reads that are done once, go through the cache and do not stay in it (RWF_DONTCACHE). A mount has its
+// Large appends, and reads that are done once, go through the cache and do not stay in it (package uncached). A mount has its
 // plaintext cached already, and fresh memory for the ciphertext takes several times as long as the copy.
 //
 // # Lock order

@@ -24,7 +24,7 @@ func (OS) OpenFile(path string, create bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFile{uncached.File{File: f}}, nil
+	return osFile{uncached.New(f)}, nil
 }
 
 func (OS) Mkdir(path string) error  { return os.Mkdir(path, 0o700) }
@@ -46,11 +46,11 @@ func (OS) SyncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-type osFile struct{ uncached.File }
+type osFile struct{ *uncached.File }
 
-func (f *osFile) fd() int { return int(f.Fd()) }
+func (f osFile) fd() int { return int(f.Fd()) }
 
-func (f *osFile) wrap(op string, err error) error {
+func (f osFile) wrap(op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -58,9 +58,9 @@ func (f *osFile) wrap(op string, err error) error {
 }
 
 // Datasync is not retried after EINTR: a second call could report success over lost pages.
-func (f *osFile) Datasync() error { return f.wrap("fdatasync", unix.Fdatasync(f.fd())) }
+func (f osFile) Datasync() error { return f.wrap("fdatasync", unix.Fdatasync(f.fd())) }
 
-func (f *osFile) StartWriteback(off, n int64) error {
+func (f osFile) StartWriteback(off, n int64) error {
 	return f.wrap("sync_file_range", unix.SyncFileRange(f.fd(), off, n, unix.SYNC_FILE_RANGE_WRITE))
 }
 
@@ -68,7 +68,7 @@ func (f *osFile) StartWriteback(off, n int64) error {
 const diskBlock = 4096
 
 // Punch leaves parts of blocks as they are: zeroing them frees nothing, and may have to read them first.
-func (f *osFile) Punch(off, n int64) error {
+func (f osFile) Punch(off, n int64) error {
 	end := (off + n) / diskBlock * diskBlock
 	off = (off + diskBlock - 1) / diskBlock * diskBlock
 	if n = end - off; n <= 0 {
@@ -79,7 +79,7 @@ func (f *osFile) Punch(off, n int64) error {
 	}))
 }
 
-func (f *osFile) Size() (int64, error) {
+func (f osFile) Size() (int64, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return 0, err
@@ -87,7 +87,7 @@ func (f *osFile) Size() (int64, error) {
 	return fi.Size(), nil
 }
 
-func (f *osFile) Allocated() (int64, error) {
+func (f osFile) Allocated() (int64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd(), &st); err != nil {
 		return 0, f.wrap("fstat", err)

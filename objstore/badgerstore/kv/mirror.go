@@ -226,7 +226,7 @@ func (m *mirror) duplicateFile(from, to string) (sum fileSum, err error) {
 		return sum, err
 	}
 	h := sha256.New()
-	w := io.NewOffsetWriter(&uncached.File{File: out}, 0) // a copy is read to heal only
+	w := io.NewOffsetWriter(uncached.New(out), 0) // a copy is read to heal only
 	n, err := io.CopyBuffer(io.MultiWriter(w, h), struct{ io.Reader }{in}, make([]byte, 256<<10))
 	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
 		_ = os.Remove(tmp)

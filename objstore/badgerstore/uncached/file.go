@@ -5,6 +5,7 @@
 package uncached
 
 import (
+	"fmt"
 	"os"
 	"sync/atomic"
 
@@ -18,11 +19,26 @@ const (
 )
 
 // File is an open file. Large writes, and large reads by ReadOnce, leave nothing in the cache that was not there (RWF_DONTCACHE of
-// preadv2(2), Linux 6.14). Where the kernel or the file system cannot do so they are ordinary ones; errors are those of [os.File].
-// Its methods may be called concurrently.
+// preadv2(2)). Where the kernel or the file system cannot do so they are ordinary ones; errors are those of [os.File]. Its methods
+// may be called concurrently.
 type File struct {
 	*os.File
 	unable atomic.Bool
+}
+
+// New takes over an open file.
+func New(f *os.File) *File {
+	u := &File{File: f}
+	var name unix.Utsname
+	u.unable.Store(unix.Uname(&name) != nil || !trusted(unix.ByteSliceToString(name.Release[:])))
+	return u
+}
+
+// trusted reports a kernel from 6.16 on. Those before, from 6.14 on, could drop a page that was written to again meanwhile.
+func trusted(release string) bool {
+	var major, minor int
+	n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor)
+	return n == 2 && (major > 6 || major == 6 && minor >= 16)
 }
 
 // WriteAt lets the last page stay, if the end is within it: the next write begins there, and would have to read it first.

@@ -30,7 +30,7 @@ func create(t *testing.T, dir string) *File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(dir, "f"))
 	require.NoError(t, err)
-	return &File{File: f}
+	return New(f)
 }
 
 func transferAtRandom(t *testing.T, f *File, r *rand.Rand) {
@@ -75,4 +75,13 @@ func TestErrors(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrClosed)
 	_, err = f.ReadOnce(make([]byte, 1<<20), 0)
 	require.ErrorIs(t, err, os.ErrClosed)
+}
+
+func TestTrusted(t *testing.T) {
+	for release, want := range map[string]bool{
+		"6.16.0": true, "6.18.44-generic": true, "7.0": true, "10.1.2": true,
+		"6.15.9": false, "6.1.0-37-amd64": false, "5.19.0": false, "": false, "6": false, "x.y": false,
+	} {
+		require.Equal(t, want, trusted(release), "%q", release)
+	}
 }
