@@ -285,8 +285,14 @@ func (l *liveMap) encodeLists(pages []pageRef, span uint8, save saveRecord) (ref
 	return refs, nil
 }
 
-// settle takes over the records that the last encode made.
+// settle takes over the records that the last encode made. Without any, those that there were may go: a later encode must not
+// name them.
 func (l *liveMap) settle() {
+	if len(l.coming.pages) == 0 {
+		for _, p := range l.pages { // all loaded, or they could not stand in the version's record
+			p.ref, p.dirty = pageRef{}, true
+		}
+	}
 	for _, ref := range l.coming.pages {
 		p := l.pages[ref.index]
 		p.ref, p.dirty = ref, false

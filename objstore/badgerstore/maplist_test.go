@@ -229,3 +229,45 @@ func TestMapsOfFsyncsGo(t *testing.T) {
 	requireClean(t, r)
 	require.NoError(t, r.Close())
 }
+
+// A map that was in pages, then short enough for the version's record, and then in pages again, names records that are there: those
+// of the pages before are gone with the fsync that needed none.
+func TestMapIsShortBetweenFsyncs(t *testing.T) {
+	r := open(t, filepath.Join(memDir(t), "store"))
+	b, err := r.CreateBucket(t.Context(), objstore.Bucket{Name: "bkt", Versioning: objstore.VersioningEnabled})
+	require.NoError(t, err)
+	n, err := r.Create(t.Context(), b.Root, "f", objstore.NodeInit{Mode: 0o100644})
+	require.NoError(t, err)
+	f, err := r.OpenFile(t.Context(), n.Ino)
+	require.NoError(t, err)
+	require.NoError(t, f.Begin(t.Context(), objstore.Encryption{Algorithm: objstore.AES256}, objstore.BeginKeep))
+	first := random(chunk)
+	require.NoError(t, f.WriteChunks(0, first))
+	for range 2 {
+		for i := range int64(12) {
+			require.NoError(t, f.WriteChunks(pageOfMap+2*i, random(chunk)))
+		}
+		require.NoError(t, f.Sync(t.Context(), objstore.AttrChange{}))
+		require.NotEmpty(t, recordsOf(t, r, 'P'))
+		require.NoError(t, f.SetSize(chunk))
+		require.NoError(t, f.Sync(t.Context(), objstore.AttrChange{}))
+		require.Empty(t, recordsOf(t, r, 'P'))
+	}
+	for i := range int64(12) {
+		require.NoError(t, f.WriteChunks(pageOfMap+2*i, random(chunk)))
+	}
+	_, err = f.Commit(t.Context(), objstore.AttrChange{})
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	requireClean(t, r)
+	require.NoError(t, r.Close())
+	r = open(t, r.dir)
+	f, err = r.OpenFile(t.Context(), n.Ino)
+	require.NoError(t, err)
+	got := make([]byte, chunk)
+	_, err = f.ReadAt(got, 0)
+	require.NoError(t, err)
+	require.Equal(t, first, got)
+	require.NoError(t, f.Close())
+	require.NoError(t, r.Close())
+}
