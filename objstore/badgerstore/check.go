@@ -43,11 +43,12 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64), fou
 		c.total += u.Bytes + u.NoncurrBytes
 	}
 	s.mu.Unlock()
-	s.maps.clear()
+	s.maps.clear() // what is on disk counts
+	s.stems.clear()
 	if err := c.database(); err != nil {
 		return c.rep, wrap("Check", err)
 	}
-	for _, step := range []func() error{c.names, c.inodes, c.noncurrent, c.users} {
+	for _, step := range []func() error{c.stems, c.names, c.inodes, c.noncurrent, c.users} {
 		if err := step(); err != nil {
 			return c.rep, wrap("Check", err)
 		}

@@ -31,15 +31,15 @@ func (m *mender) salvage() error {
 		if err := m.counters(t); err != nil { // first: what follows takes numbers
 			return err
 		}
-		if err := m.replaceAll(t, bad); err != nil {
-			return err
-		}
-		return m.stems(t)
+		return m.replaceAll(t, bad)
 	})
-	if err != nil || len(bad) == 0 {
+	if err == nil && len(bad) > 0 {
+		err = m.s.db.Checkpoint() // until then the damaged values still are in the way of a walk
+	}
+	if err != nil {
 		return err
 	}
-	return m.s.db.Checkpoint() // until then the damaged values still are in the way of a walk
+	return m.change(m.stems)
 }
 
 // unreadable lists the damaged records of a kind.

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"bytes"
+	"maps"
 	"strings"
 	"sync"
 
@@ -101,7 +102,24 @@ func (c *stemCache) find(e kms.Envelope, id seal.ContentID) (no uint64, m stem, 
 	if first.content == id || len(c.kin[k]) >= maxKin {
 		return 0, m, false
 	}
-	return 0, stem{k.keyARN, e.BucketKey, k.resource, e.Blob[:common(first.blob, e.Blob)]}, true
+	blob := e.Blob
+	if !e.BucketKey {
+		blob = blob[:common(first.blob, blob)]
+	}
+	return 0, stem{k.keyARN, e.BucketKey, k.resource, blob}, true
+}
+
+// all is what is kept, by number.
+func (c *stemCache) all() map[uint64]stem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.byNo)
+}
+
+func (c *stemCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.init()
 }
 
 // common is how many bytes a and b begin with alike, and not by chance.

@@ -137,10 +137,9 @@ func (t *txn) cut(v *version) (rest, error) {
 	no, m, fresh := t.s.stems.find(v.env, v.content)
 	if fresh {
 		var err error
-		if no, err = t.take(stemCounter); err != nil {
+		if no, err = t.newStem(m); err != nil {
 			return rest{}, err
 		}
-		t.putStem(no, m)
 	}
 	if no == 0 {
 		return rest{}, nil
@@ -148,7 +147,18 @@ func (t *txn) cut(v *version) (rest, error) {
 	return m.cut(no, v.env), nil
 }
 
-func (t *txn) putStem(no uint64, m stem) {
+// newStem writes a stem. Its number has no record, whatever has become of the counter.
+func (t *txn) newStem(m stem) (no uint64, err error) {
+	for taken := true; taken; {
+		if no, err = t.take(stemCounter); err != nil {
+			return 0, err
+		}
+		taken = false
+		for _, kind := range stemKinds() {
+			_, err := t.Get(stemKey(kind, no))
+			taken = taken || !errors.Is(err, kv.ErrNotFound)
+		}
+	}
 	for _, kind := range stemKinds() {
 		t.Put(stemKey(kind, no), m.marshal())
 	}
@@ -157,6 +167,7 @@ func (t *txn) putStem(no uint64, m stem) {
 	}
 	t.stems[no] = m
 	t.after(func() { t.s.stems.learn(no, m) })
+	return no, nil
 }
 
 // stemCounter numbers stems.

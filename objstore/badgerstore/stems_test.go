@@ -41,13 +41,25 @@ func putMore(t *testing.T, r *rig, want map[string][]byte, key string) {
 
 func requireAll(t *testing.T, r *rig, want map[string][]byte) {
 	t.Helper()
+	requireRead(t, r, want)
+	requireClean(t, r)
+}
+
+func requireRead(t *testing.T, r *rig, want map[string][]byte) {
+	t.Helper()
 	for key, body := range want {
 		require.Equal(t, body, get(t, r, "bkt", key, ""), key)
 		o, err := r.HeadObject(t.Context(), "bkt", key, "")
 		require.NoError(t, err)
 		require.Contains(t, o.Encryption.KeyID, "arn:aws:kms:", key)
 	}
-	requireClean(t, r)
+}
+
+func damages(t *testing.T, r *rig) (found []objstore.Damage) {
+	t.Helper()
+	_, err := r.Check(t.Context(), nil, func(d objstore.Damage) { found = append(found, d) })
+	require.NoError(t, err)
+	return found
 }
 
 // The envelopes under a bucket-level key have one stem, which gets a record in two places with the second file.
@@ -177,15 +189,13 @@ func lostStem(t *testing.T, bucketKey bool) {
 	require.NoError(t, r.Close())
 	damage(t, r.dir, func(tx *kv.Tx) { tx.Put(c[0], []byte("garbage")) })
 	r = open(t, r.dir)
-	requireAll(t, r, want)
+	requireRead(t, r, want)
+	require.Len(t, damages(t, r), 1)
 	require.NoError(t, r.Close())
 	damage(t, r.dir, func(tx *kv.Tx) { tx.Delete(c[0]); tx.Delete(w[0]) })
 
 	r = open(t, r.dir)
-	var found []objstore.Damage
-	_, err := r.Check(t.Context(), nil, func(d objstore.Damage) { found = append(found, d) })
-	require.NoError(t, err)
-	require.Len(t, found, 2, "the first file has its envelope whole")
+	require.Len(t, damages(t, r), 2, "the first file has its envelope whole")
 	require.Equal(t, want["0"], get(t, r, "bkt", "0", ""))
 	mended := repair(t, r)
 	if !bucketKey { // a file without its data key is bound to no name any more
@@ -206,7 +216,7 @@ func lostStem(t *testing.T, bucketKey bool) {
 	}
 	root := rootOf(t, r)
 	require.NoError(t, r.Rename(t.Context(), root, "1", root, "renamed", 0))
-	_, err = r.DeleteObject(t.Context(), "bkt", "2", "", objstore.Condition{})
+	_, err := r.DeleteObject(t.Context(), "bkt", "2", "", objstore.Condition{})
 	require.NoError(t, err)
 	delete(want, "1")
 	delete(want, "2")
@@ -221,6 +231,26 @@ func lostStem(t *testing.T, bucketKey bool) {
 		}
 	}
 	requireAll(t, r, want)
+	require.NoError(t, r.Close())
+	r = open(t, r.dir)
+	requireAll(t, r, want)
+	require.NoError(t, r.Close())
+}
+
+// A stem whose records are damaged while the store is open is written back from memory, and what is written next has it.
+func TestStemIsRescuedFromMemory(t *testing.T) {
+	r, want := withFiles(t, 3, true)
+	stems := append(recordsOf(t, r, 'C'), recordsOf(t, r, 'W')...)
+	require.Len(t, stems, 2)
+	require.NoError(t, r.Raw(func(tx *kv.Tx) error {
+		for _, k := range stems {
+			tx.Put(k, []byte("garbage"))
+		}
+		return nil
+	}))
+	require.NotEmpty(t, repair(t, r))
+	requireStems(t, r, 1)
+	putMore(t, r, want, "after")
 	require.NoError(t, r.Close())
 	r = open(t, r.dir)
 	requireAll(t, r, want)
