@@ -24,8 +24,9 @@
 //
 // # The kernel's cache
 //
-// Large appends, and reads that are done once, go through the cache and do not stay in it (package uncached). A mount has its
-// plaintext cached already, and fresh memory for the ciphertext takes several times as long as the copy.
+// Reads that are done once pass through the cache and do not stay in it (package uncached); long appends are dropped from it when
+// they are durable, and not before: a sync that fails finds them there. A mount has its plaintext cached already, and fresh memory for
+// the ciphertext takes several times as long as the copy.
 //
 // # Lock order
 //

@@ -24,6 +24,7 @@ type faulty struct {
 	syncs    atomic.Int64 // fdatasyncs that reached the file
 	dirSyncs atomic.Int64
 	starts   atomic.Int64 // early write-backs
+	forgets  atomic.Int64
 }
 
 func (o *faulty) OpenFile(path string, create bool) (File, error) {
@@ -302,6 +303,30 @@ func TestConcurrentSyncsAreGrouped(t *testing.T) {
 	synced := ops.syncs.Load() - base
 	require.GreaterOrEqual(t, synced, int64(2), "z needs a sync of its own")
 	require.LessOrEqual(t, synced, int64(3), "eight callers share")
+}
+
+func (f *faultyFile) Forget(off, n int64) error {
+	f.o.forgets.Add(1)
+	return f.File.Forget(off, n)
+}
+
+// Long appends leave the kernel's cache when they are durable: a sync that failed needs them there.
+func TestLongAppendsLeaveTheCacheWhenDurable(t *testing.T) {
+	o := &faulty{}
+	d := openTest(t, o)
+	long := pattern(1, forgetBytes)
+	mustAppend(t, d, testID(1), long)
+	mustAppend(t, d, testID(2), pattern(2, 100))
+	require.Zero(t, o.forgets.Load())
+	o.datasync = func() error { return syscall.EIO }
+	require.ErrorIs(t, d.Sync(), syscall.EIO)
+	require.Zero(t, o.forgets.Load())
+	o.datasync = nil
+	require.NoError(t, d.Sync())
+	require.EqualValues(t, 1, o.forgets.Load())
+	got := make([]byte, len(long))
+	require.NoError(t, d.ReadAt(testID(1), testSlot, 0, got))
+	require.True(t, bytes.Equal(long, got))
 }
 
 func TestLargeAppendsStartWriteback(t *testing.T) {

@@ -20,13 +20,14 @@ type File interface {
 	io.ReaderAt
 	// ReadOnce is ReadAt of what is not likely to be read again soon: it need not stay in the kernel's memory.
 	ReadOnce(p []byte, off int64) (n int, err error)
-	// WriteAt writes all of p or returns an error; n bytes of it may then have been written. Much at once need not stay in
-	// the kernel's memory when the disk has it.
+	// WriteAt writes all of p or returns an error; n bytes of it may then have been written.
 	WriteAt(p []byte, off int64) (n int, err error)
 	// Datasync is fdatasync(2).
 	Datasync() error
 	// StartWriteback asks the kernel to begin writing dirty pages of the range, and does not wait for them.
 	StartWriteback(off, n int64) error
+	// Forget lets the kernel drop its copy of a range that the disk has.
+	Forget(off, n int64) error
 	// Punch frees the whole blocks of a range; they read as zeros, and the size stays.
 	Punch(off, n int64) error
 	// Truncate sets the size.

@@ -60,6 +60,14 @@ func (f osFile) wrap(op string, err error) error {
 // Datasync is not retried after EINTR: a second call could report success over lost pages.
 func (f osFile) Datasync() error { return f.wrap("fdatasync", unix.Fdatasync(f.fd())) }
 
+// WriteAt keeps what it writes in the kernel's cache: until a sync has succeeded nothing else has it for sure.
+func (f osFile) WriteAt(p []byte, off int64) (int, error) { return f.File.File.WriteAt(p, off) }
+
+// Forget is posix_fadvise(2) with POSIX_FADV_DONTNEED.
+func (f osFile) Forget(off, n int64) error {
+	return f.wrap("fadvise", unix.Fadvise(f.fd(), off, n, unix.FADV_DONTNEED))
+}
+
 func (f osFile) StartWriteback(off, n int64) error {
 	return f.wrap("sync_file_range", unix.SyncFileRange(f.fd(), off, n, unix.SYNC_FILE_RANGE_WRITE))
 }

@@ -51,6 +51,9 @@ func inParallel(work []func() error) error {
 	return errors.Join(errs...)
 }
 
+// forgetBytes is from how many bytes on a row of appends is dropped from the kernel's cache when it is durable.
+const forgetBytes = 256 << 10
+
 // syncFile makes a pinned file durable unless another call has done so since, and unpins it.
 func (d *Dir) syncFile(f *file) error {
 	defer d.release(f)
@@ -73,6 +76,11 @@ func (d *Dir) syncFile(f *file) error {
 		return d.syncFailed(f, err)
 	}
 	d.markSynced(f, written)
+	for _, p := range appended {
+		if p.to-p.from >= forgetBytes {
+			_ = f.h.Forget(p.from, p.to-p.from)
+		}
+	}
 	return nil
 }
 
