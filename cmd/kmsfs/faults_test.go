@@ -50,7 +50,7 @@ func (s *steps) decide(c syscallOf) verdict {
 
 // takeSpace are the calls that a full disk refuses.
 func takeSpace() []string {
-	return []string{"write", "pwrite", "ftruncate", "fallocate", "open", "mkdir"}
+	return []string{"write", "pwrite", "pwritev2", "ftruncate", "fallocate", "open", "mkdir"}
 }
 
 // faultLoad is a little of everything, on few files, while calls of the daemon fail.

@@ -46,6 +46,7 @@ type verdict struct {
 func overseen() map[uint32]string {
 	return map[uint32]string{
 		unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "pwrite", unix.SYS_PREAD64: "pread", unix.SYS_FSYNC: "fsync",
+		unix.SYS_PREADV2: "pread", unix.SYS_PWRITEV2: "pwritev2",
 		unix.SYS_FDATASYNC: "fdatasync", unix.SYS_FTRUNCATE: "ftruncate", unix.SYS_FALLOCATE: "fallocate", unix.SYS_OPENAT: "open",
 		unix.SYS_MKDIRAT: "mkdir", unix.SYS_RENAMEAT: "rename",
 	}
