@@ -44,7 +44,6 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64), fou
 	}
 	s.mu.Unlock()
 	s.maps.clear() // what is on disk counts
-	s.stems.clear()
 	if err := c.database(); err != nil {
 		return c.rep, wrap("Check", err)
 	}

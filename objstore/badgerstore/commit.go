@@ -361,7 +361,7 @@ func (t *txn) dropDraft(ino objstore.Ino, now seal.ContentID) error {
 		return err
 	}
 	t.Delete(draftKey(ino))
-	return t.leaveContent(d.ver, draftKey(ino), d.ver.content == now && now != noContent)
+	return t.leaveContent(d.ver, draftKey(ino), d.ver.content == now)
 }
 
 // promoteDraft makes what was fsynced the file's current version: after a crash, or when its commit failed.

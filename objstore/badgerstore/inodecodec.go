@@ -130,34 +130,32 @@ const (
 // algorithms are those that have a number; that of others is 0.
 func algorithms() [4]string { return [...]string{"", kms.SSES3, kms.SSEKMS, kms.SSEDSSE} }
 
-// form is how a version is written: as short as it can be.
-func (v *version) form(cut rest) (form byte) {
-	if _, ok := tailOfID(v.id, v.seq); ok {
-		form = formID
+// marshal writes a version as short as it can be.
+func (v *version) marshal(w *writer, in *inode, cut rest) {
+	tail, shortID := tailOfID(v.id, v.seq)
+	etag, shortETag := rawETag(v.etag)
+	names := algorithms()
+	form := byte(max(slices.Index(names[:], v.env.Algorithm), 0)) * formAlgorithm
+	if shortID {
+		form |= formID
 	}
-	if _, ok := rawETag(v.etag); ok {
+	if shortETag {
 		form |= formETag
 	}
 	if cut.stem != 0 {
 		form |= formStem
 	}
-	names := algorithms()
-	return form | byte(max(slices.Index(names[:], v.env.Algorithm), 0))*formAlgorithm
-}
-
-func (v *version) marshal(w *writer, in *inode, cut rest) {
-	form := v.form(cut)
 	w.byte(form)
 	w.uint(v.seq)
-	if tail, ok := tailOfID(v.id, v.seq); ok {
+	if shortID {
 		w.raw(tail)
 	} else {
 		w.string(string(v.id))
 	}
 	w.timeAfter(v.created, in.Ctime)
 	w.uint(uint64(v.size))
-	if raw, ok := rawETag(v.etag); ok {
-		w.raw(raw)
+	if shortETag {
+		w.raw(etag)
 	} else {
 		w.string(v.etag)
 	}
@@ -192,12 +190,17 @@ func unmarshalVersion(r *reader, in *inode, flags byte) *version {
 		v.env.KeyARN, v.env.BucketKey, v.env.ResourceARN, v.env.Blob = r.string(), r.bool(), r.string(), r.bytes()
 	}
 	v.env.Context, v.env.Wrapped = r.strings(), r.bytes()
+	v.unmarshalEnd(r, flags)
+	return v
+}
+
+// unmarshalEnd reads what stands behind the envelope in both layouts.
+func (v *version) unmarshalEnd(r *reader, flags byte) {
 	copy(v.content[:], r.raw(16))
 	v.chunks = unmarshalChunks(r, flags)
 	copy(v.mac[:], r.raw(32))
 	v.contentType = r.string()
 	v.metadata = r.strings()
-	return v
 }
 
 // A record has one encoding only: what has a short form must not be long.

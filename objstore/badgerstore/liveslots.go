@@ -164,7 +164,7 @@ func getInode(r kv.Reader, key []byte) (*inode, error) {
 // getInode reads a record whole.
 func (s *Store) getInode(r kv.Reader, key []byte) (*inode, error) {
 	in, err := getInode(r, key)
-	if err == nil && in.ver != nil && in.ver.rest.stem != 0 {
+	if err == nil {
 		err = s.complete(r, in)
 	}
 	return in, err

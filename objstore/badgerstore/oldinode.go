@@ -22,10 +22,6 @@ func unmarshalOldVersion(r *reader, flags byte) *version {
 		Algorithm: r.string(), KeyARN: r.string(), BucketKey: r.bool(), Context: r.strings(),
 		ResourceARN: r.string(), Blob: r.bytes(), Wrapped: r.bytes(),
 	}
-	copy(v.content[:], r.raw(16))
-	v.chunks = unmarshalChunks(r, flags)
-	copy(v.mac[:], r.raw(32))
-	v.contentType = r.string()
-	v.metadata = r.strings()
+	v.unmarshalEnd(r, flags)
 	return v
 }

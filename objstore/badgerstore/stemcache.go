@@ -14,18 +14,18 @@ import (
 type stemCache struct {
 	mu     sync.Mutex
 	byNo   map[uint64]stem
-	kin    map[kind][]uint64
-	single map[kind]firstOfKind // without a stem yet
+	kin    map[stemClass][]uint64
+	single map[stemClass]firstOfClass // without a stem yet
 }
 
-// kind is which envelopes may have a stem in common.
-type kind struct {
+// stemClass is which envelopes may have a stem in common.
+type stemClass struct {
 	keyARN, resource string
 	blob             string // with a bucket key
 }
 
-// firstOfKind is the envelope that stems of a kind are made from, with the next one of another content.
-type firstOfKind struct {
+// firstOfClass is the envelope that stems of a class are made from, with the next one of another content.
+type firstOfClass struct {
 	content seal.ContentID
 	blob    []byte
 }
@@ -36,14 +36,14 @@ const (
 	maxSingles = 1 << 10
 )
 
-// maxKin is how many stems a kind gets: one for each material of its key.
+// maxKin is how many stems a class gets: one for each material of its key.
 const maxKin = 16
 
 // stemGrain is what the length of a stem's blob is a multiple of: two random bytes are the same too often.
 const stemGrain = 4
 
 func (c *stemCache) init() {
-	c.byNo, c.kin, c.single = map[uint64]stem{}, map[kind][]uint64{}, map[kind]firstOfKind{}
+	c.byNo, c.kin, c.single = map[uint64]stem{}, map[stemClass][]uint64{}, map[stemClass]firstOfClass{}
 }
 
 func (c *stemCache) get(no uint64) (stem, bool) {
@@ -64,17 +64,17 @@ func (c *stemCache) learn(no uint64, m stem) {
 		c.init()
 	}
 	c.byNo[no] = m
-	k := kindOf(kms.Envelope{KeyARN: m.keyARN, BucketKey: m.bucketKey, ResourceARN: m.resource, Blob: m.blob})
+	k := classOf(kms.Envelope{KeyARN: m.keyARN, BucketKey: m.bucketKey, ResourceARN: m.resource, Blob: m.blob})
 	c.kin[k] = append(c.kin[k], no)
 	delete(c.single, k)
 }
 
-// kindOf cuts the resource ARN of an object behind its bucket.
-func kindOf(e kms.Envelope) kind {
+// classOf cuts the resource ARN of an object behind its bucket.
+func classOf(e kms.Envelope) stemClass {
 	if e.BucketKey {
-		return kind{e.KeyARN, e.ResourceARN, string(e.Blob)}
+		return stemClass{e.KeyARN, e.ResourceARN, string(e.Blob)}
 	}
-	return kind{e.KeyARN, e.ResourceARN[:strings.IndexByte(e.ResourceARN, '/')+1], ""}
+	return stemClass{e.KeyARN, e.ResourceARN[:strings.IndexByte(e.ResourceARN, '/')+1], ""}
 }
 
 // fits reports that an envelope has this stem.
@@ -87,7 +87,7 @@ func (m stem) fits(e kms.Envelope) bool {
 func (c *stemCache) find(e kms.Envelope, id seal.ContentID) (no uint64, m stem, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k := kindOf(e)
+	k := classOf(e)
 	for _, no := range c.kin[k] {
 		if m := c.byNo[no]; m.fits(e) {
 			return no, m, false
@@ -96,7 +96,7 @@ func (c *stemCache) find(e kms.Envelope, id seal.ContentID) (no uint64, m stem, 
 	first, ok := c.single[k]
 	if !ok {
 		makeRoom(c.single, maxSingles)
-		c.single[k] = firstOfKind{id, e.Blob}
+		c.single[k] = firstOfClass{id, e.Blob}
 		return 0, m, false
 	}
 	if first.content == id || len(c.kin[k]) >= maxKin {
@@ -114,12 +114,6 @@ func (c *stemCache) all() map[uint64]stem {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.byNo)
-}
-
-func (c *stemCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.init()
 }
 
 // common is how many bytes a and b begin with alike, and not by chance.

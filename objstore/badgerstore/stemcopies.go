@@ -14,7 +14,7 @@ import (
 func (m *mender) stems(t *txn) error {
 	known := m.s.stems.all()
 	var have [2]map[uint64]bool
-	for i, kind := range stemKinds() {
+	for i, kind := range stemPlaces() {
 		have[i] = map[uint64]bool{}
 		err := t.Ascend([]byte{kind}, []byte{kind + 1}, func(k, rec []byte) (bool, error) {
 			whole, err := unmarshalStem(rec)
@@ -27,7 +27,7 @@ func (m *mender) stems(t *txn) error {
 		}
 	}
 	for no, whole := range known {
-		for i, kind := range stemKinds() {
+		for i, kind := range stemPlaces() {
 			if !have[i][no] {
 				t.Put(stemKey(kind, no), whole.marshal())
 				m.mended("", "", "a record that many data keys need (stem %d) was lost and is written anew", no)
@@ -37,10 +37,13 @@ func (m *mender) stems(t *txn) error {
 	return nil
 }
 
-// stems checks that each stem stands in both places.
+// stems checks that each stem stands in both places, also one that only memory has: it is there for a repair.
 func (c *checker) stems() error {
 	numbers := map[uint64]bool{}
-	for _, kind := range stemKinds() {
+	for no := range c.s.stems.all() {
+		numbers[no] = true
+	}
+	for _, kind := range stemPlaces() {
 		err := c.each(kind, func(_ kv.Reader, k, _ []byte) error {
 			numbers[binary.BigEndian.Uint64(k[1:])] = true
 			return nil
@@ -60,7 +63,7 @@ func (c *checker) stems() error {
 func (s *Store) stemIsWhole(no uint64) error {
 	return s.db.View(func(r kv.Reader) error {
 		var recs [2][]byte
-		for i, kind := range stemKinds() {
+		for i, kind := range stemPlaces() {
 			var err error
 			if recs[i], err = r.Get(stemKey(kind, no)); err == nil {
 				_, err = unmarshalStem(recs[i])

@@ -54,15 +54,18 @@ func (m stem) cut(no uint64, e kms.Envelope) rest {
 // parse reads the record of an inode, an old version or a draft.
 func (s *Store) parse(r getter, rec []byte) (*inode, error) {
 	in, err := unmarshalInode(rec)
-	if err == nil && in.ver != nil && in.ver.rest.stem != 0 {
+	if err == nil {
 		err = s.complete(r, in)
 	}
 	return in, err
 }
 
-// complete puts an envelope together. If its stem is damaged or lost in both places, it stays as it is: the file has lost its
+// complete puts an envelope together that was cut. If its stem is damaged or lost in both places, it stays as it is: the file has lost its
 // data key, and nothing else.
 func (s *Store) complete(r getter, in *inode) error {
+	if in.ver == nil || in.ver.rest.stem == 0 {
+		return nil
+	}
 	cut := in.ver.rest
 	m, ok := s.stems.get(cut.stem)
 	if !ok {
@@ -89,7 +92,7 @@ func (s *Store) complete(r getter, in *inode) error {
 
 // readStem reads a stem from the first place where it is whole; the error is IntegrityError where none is.
 func readStem(r getter, no uint64) (m stem, err error) {
-	for _, kind := range stemKinds() {
+	for _, kind := range stemPlaces() {
 		rec, gerr := r.Get(stemKey(kind, no))
 		var corrupt *kv.CorruptError
 		switch {
@@ -149,17 +152,15 @@ func (t *txn) cut(v *version) (rest, error) {
 
 // newStem writes a stem. Its number has no record, whatever has become of the counter.
 func (t *txn) newStem(m stem) (no uint64, err error) {
-	for taken := true; taken; {
-		if no, err = t.take(stemCounter); err != nil {
+	for free := false; !free; {
+		if no, err = t.take(stemCounter); err == nil {
+			free, err = t.freeStem(no)
+		}
+		if err != nil {
 			return 0, err
 		}
-		taken = false
-		for _, kind := range stemKinds() {
-			_, err := t.Get(stemKey(kind, no))
-			taken = taken || !errors.Is(err, kv.ErrNotFound)
-		}
 	}
-	for _, kind := range stemKinds() {
+	for _, kind := range stemPlaces() {
 		t.Put(stemKey(kind, no), m.marshal())
 	}
 	if t.stems == nil {
@@ -170,10 +171,25 @@ func (t *txn) newStem(m stem) (no uint64, err error) {
 	return no, nil
 }
 
+// freeStem reports that no record has a number, damaged ones included.
+func (t *txn) freeStem(no uint64) (bool, error) {
+	for _, kind := range stemPlaces() {
+		_, err := t.Get(stemKey(kind, no))
+		var corrupt *kv.CorruptError
+		switch {
+		case err == nil || errors.As(err, &corrupt):
+			return false, nil
+		case !errors.Is(err, kv.ErrNotFound):
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // stemCounter numbers stems.
 const stemCounter = "stem"
 
-// stemKinds are the two places of a stem.
-func stemKinds() [2]byte { return [2]byte{kStem, kStemCopy} }
+// stemPlaces are the two places of a stem.
+func stemPlaces() [2]byte { return [2]byte{kStem, kStemCopy} }
 
 func stemKey(kind byte, no uint64) []byte { return key8(kind, no) }

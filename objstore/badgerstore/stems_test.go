@@ -45,6 +45,15 @@ func requireAll(t *testing.T, r *rig, want map[string][]byte) {
 	requireClean(t, r)
 }
 
+// requireReopens closes the store, and has another one read all.
+func requireReopens(t *testing.T, r *rig, want map[string][]byte) {
+	t.Helper()
+	require.NoError(t, r.Close())
+	r = open(t, r.dir)
+	requireAll(t, r, want)
+	require.NoError(t, r.Close())
+}
+
 func requireRead(t *testing.T, r *rig, want map[string][]byte) {
 	t.Helper()
 	for key, body := range want {
@@ -149,10 +158,7 @@ func TestStemOfAFailedChange(t *testing.T) {
 		}
 		putMore(t, r, want, "x")
 		requireStems(t, r, 1)
-		require.NoError(t, r.Close())
-		r = open(t, r.dir)
-		requireAll(t, r, want)
-		require.NoError(t, r.Close())
+		requireReopens(t, r, want)
 	}
 }
 
@@ -169,10 +175,7 @@ func TestStemsAndRename(t *testing.T) {
 	delete(want, "1")
 	delete(want, "dir/x")
 	requireAll(t, r, want)
-	require.NoError(t, r.Close())
-	r = open(t, r.dir)
-	requireAll(t, r, want)
-	require.NoError(t, r.Close())
+	requireReopens(t, r, want)
 }
 
 // Where both records of a stem are gone its files cannot be read, and say why; all else works with them, and what is written next
@@ -231,28 +234,31 @@ func lostStem(t *testing.T, bucketKey bool) {
 		}
 	}
 	requireAll(t, r, want)
-	require.NoError(t, r.Close())
-	r = open(t, r.dir)
-	requireAll(t, r, want)
-	require.NoError(t, r.Close())
+	requireReopens(t, r, want)
 }
 
-// A stem whose records are damaged while the store is open is written back from memory, and what is written next has it.
+// A stem whose records are damaged or gone while the store is open is found by check, which leaves it in memory; repair writes it
+// back from there, and what is written next has it.
 func TestStemIsRescuedFromMemory(t *testing.T) {
-	r, want := withFiles(t, 3, true)
-	stems := append(recordsOf(t, r, 'C'), recordsOf(t, r, 'W')...)
-	require.Len(t, stems, 2)
-	require.NoError(t, r.Raw(func(tx *kv.Tx) error {
-		for _, k := range stems {
-			tx.Put(k, []byte("garbage"))
-		}
-		return nil
-	}))
-	require.NotEmpty(t, repair(t, r))
-	requireStems(t, r, 1)
-	putMore(t, r, want, "after")
-	require.NoError(t, r.Close())
-	r = open(t, r.dir)
-	requireAll(t, r, want)
-	require.NoError(t, r.Close())
+	for what, hurt := range map[string]func(tx *kv.Tx, k []byte){
+		"garbage": func(tx *kv.Tx, k []byte) { tx.Put(k, []byte("garbage")) },
+		"gone":    func(tx *kv.Tx, k []byte) { tx.Delete(k) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			r, want := withFiles(t, 3, true)
+			stems := append(recordsOf(t, r, 'C'), recordsOf(t, r, 'W')...)
+			require.Len(t, stems, 2)
+			require.NoError(t, r.Raw(func(tx *kv.Tx) error {
+				for _, k := range stems {
+					hurt(tx, k)
+				}
+				return nil
+			}))
+			require.Len(t, damages(t, r), 1)
+			require.NotEmpty(t, repair(t, r))
+			requireStems(t, r, 1)
+			putMore(t, r, want, "after")
+			requireReopens(t, r, want)
+		})
+	}
 }

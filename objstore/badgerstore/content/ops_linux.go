@@ -24,7 +24,7 @@ func (OS) OpenFile(path string, create bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{uncached.New(f)}, nil
+	return osFile{f, uncached.New(f)}, nil
 }
 
 func (OS) Mkdir(path string) error  { return os.Mkdir(path, 0o700) }
@@ -46,7 +46,10 @@ func (OS) SyncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-type osFile struct{ *uncached.File }
+type osFile struct {
+	*os.File
+	uncached *uncached.File
+}
 
 func (f osFile) fd() int { return int(f.Fd()) }
 
@@ -60,8 +63,7 @@ func (f osFile) wrap(op string, err error) error {
 // Datasync is not retried after EINTR: a second call could report success over lost pages.
 func (f osFile) Datasync() error { return f.wrap("fdatasync", unix.Fdatasync(f.fd())) }
 
-// WriteAt keeps what it writes in the kernel's cache: until a sync has succeeded nothing else has it for sure.
-func (f osFile) WriteAt(p []byte, off int64) (int, error) { return f.File.File.WriteAt(p, off) }
+func (f osFile) ReadOnce(p []byte, off int64) (int, error) { return f.uncached.ReadOnce(p, off) }
 
 // Forget is posix_fadvise(2) with POSIX_FADV_DONTNEED.
 func (f osFile) Forget(off, n int64) error {

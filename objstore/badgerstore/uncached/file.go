@@ -12,11 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// leastBytes is from how many bytes on a transfer keeps out of the cache.
-	leastBytes = 64 << 10
-	pageBytes  = 4096
-)
+// leastBytes is from how many bytes on a transfer keeps out of the cache.
+const leastBytes = 64 << 10
 
 // File is an open file. Large writes, and large reads by ReadOnce, leave nothing in the cache that was not there (RWF_DONTCACHE of
 // preadv2(2)). Where the kernel or the file system cannot do so they are ordinary ones; errors are those of [os.File]. Its methods
@@ -41,41 +38,35 @@ func trusted(release string) bool {
 	return n == 2 && (major > 6 || major == 6 && minor >= 16)
 }
 
-// WriteAt lets the last page stay, if the end is within it: the next write begins there, and would have to read it first.
+// WriteAt is [os.File.WriteAt].
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	whole := max(0, len(p)-int((off+int64(len(p)))%pageBytes))
-	n := f.transfer(unix.Pwritev2, p[:whole], off)
-	if n == len(p) {
-		return n, nil
-	}
-	k, err := f.File.WriteAt(p[n:], off+int64(n))
-	return n + k, err
+	return f.transfer(unix.Pwritev2, f.File.WriteAt, p, off)
 }
 
 // ReadOnce is ReadAt of what is not likely to be read again soon.
 func (f *File) ReadOnce(p []byte, off int64) (int, error) {
-	n := f.transfer(unix.Preadv2, p, off)
+	return f.transfer(unix.Preadv2, f.File.ReadAt, p, off)
+}
+
+// transfer moves p without the cache by once. Where that ends, the ordinary call goes on, and says why.
+func (f *File) transfer(once func(fd int, iovs [][]byte, off int64, flags int) (int, error), ordinary func([]byte, int64) (int, error),
+	p []byte, off int64) (n int, err error) {
+	for len(p)-n >= leastBytes && !f.unable.Load() {
+		k, err := once(int(f.Fd()), [][]byte{p[n:]}, off+int64(n), unix.RWF_DONTCACHE)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			f.unable.Store(err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EINVAL)
+		}
+		if err != nil || k <= 0 {
+			break
+		}
+		n += k
+	}
 	if n == len(p) {
 		return n, nil
 	}
-	k, err := f.File.ReadAt(p[n:], off+int64(n))
+	k, err := ordinary(p[n:], off+int64(n))
 	return n + k, err
-}
-
-// transfer moves as much of p as goes without the cache. Where that ends, an ordinary call goes on, and says why.
-func (f *File) transfer(call func(fd int, iovs [][]byte, off int64, flags int) (int, error), p []byte, off int64) (n int) {
-	for len(p)-n >= leastBytes && !f.unable.Load() {
-		k, err := call(int(f.Fd()), [][]byte{p[n:]}, off+int64(n), unix.RWF_DONTCACHE)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			f.unable.Store(err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EINVAL)
-			return n
-		case k <= 0:
-			return n
-		default:
-			n += k
-		}
-	}
-	return n
 }
